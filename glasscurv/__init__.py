@@ -1,0 +1,60 @@
+"""glasscurv: curvature that the Hessian cannot see.
+
+The loss of a network of rectified linear units has a gradient that jumps wherever a unit crosses its kink. Together the
+jumps form a glass: the gradient diffuses, and the expected loss bends like |δ|^{3/2}. This library measures the glass
+of any model from ordinary gradients, predicts how the loss changes, and takes the optimal step.
+"""
+
+from glasscurv import data
+from glasscurv._validation import NonFiniteError
+from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
+from glasscurv.curvature import CurvatureEstimate, VariationExponent, estimate_curvature, variation_exponent
+from glasscurv.glass import directional_glass_change, expected_glass_change, predict_loss_change
+from glasscurv.kernels import Kernel, glass_kernel, hessian_kernel
+from glasscurv.nesterov import exact_step_fraction
+from glasscurv.networks import MLP
+from glasscurv.optimizers import SGD, Adam, Alice
+from glasscurv.perturbations import Gaussian, Rademacher, SparseRademacher, Sphere, Uniform, contamination
+from glasscurv.problems import Problem, Quadratic, RandomHinges, Sum
+from glasscurv.steps import bound_step, joint_quasi_newton_step, predicted_decrease, quasi_newton_step
+from glasscurv.training import History, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GLASS_LOSS_COEFFICIENT",
+    "GLASS_STEP_COEFFICIENT",
+    "MLP",
+    "SGD",
+    "Adam",
+    "Alice",
+    "CurvatureEstimate",
+    "Gaussian",
+    "History",
+    "Kernel",
+    "NonFiniteError",
+    "Problem",
+    "Quadratic",
+    "Rademacher",
+    "RandomHinges",
+    "SparseRademacher",
+    "Sphere",
+    "Sum",
+    "Uniform",
+    "VariationExponent",
+    "bound_step",
+    "contamination",
+    "data",
+    "directional_glass_change",
+    "estimate_curvature",
+    "exact_step_fraction",
+    "expected_glass_change",
+    "glass_kernel",
+    "hessian_kernel",
+    "joint_quasi_newton_step",
+    "predict_loss_change",
+    "predicted_decrease",
+    "quasi_newton_step",
+    "train",
+    "variation_exponent",
+]

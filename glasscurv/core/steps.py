@@ -1,0 +1,277 @@
+"""Loops of the quasi-Newton step, its bounds and Alice's fused updates (theory, sections 5, 6 and 8).
+
+Alice's updates stand beside the scalar functions that they inline: Numba's cache looks only at the file of a
+compiled function, so a scalar function in another file could change without the loops noticing.
+
+Scalars are double precision: a float32 array is widened in registers, which costs no memory traffic and gives
+float32 users the whole range without overflow. The arrays stay float32.
+"""
+
+import math
+
+from glasscurv._jit import jit
+from glasscurv._typing import FloatArray
+
+LARGEST = 1.7976931348623157e308
+CEILING = 1e200  # of scaled inputs to the joint step: what lies beyond only makes a negligible term smaller
+
+FIXED, SGDM, ADAM = 0, 1, 2  # limiters, section 6
+ZERO, ABS, RMS, DIAGONAL = 0, 1, 2, 3  # curvature choices, section 5
+
+
+@jit
+def effective_curvature(slope: float, hessian: float, density: float, coefficient: float) -> float:
+    """h* of equation (11) for slope |g| > 0.
+
+    With B² = 2aρ, the positive root of the quadratic in sqrt(d) is h* = ((B + sqrt(B² + 4h|g|)) / (2 sqrt|g|))²,
+    a sum of positive terms, so nothing cancels. Square roots are taken before products and the sum of squares is
+    a hypot, so nothing between 1e-300 and 1e300 overflows or underflows on the way.
+    """
+    diffusion = math.sqrt(2.0 * coefficient) * math.sqrt(density)
+    root_slope = math.sqrt(slope)
+    root = (diffusion + math.hypot(diffusion, 2.0 * math.sqrt(hessian) * root_slope)) / (2.0 * root_slope)
+    return root * root
+
+
+@jit
+def step_length(slope: float, hessian: float, density: float, coefficient: float, eps: float) -> float:
+    """D = |g| / (h* + eps), where h* sees the slope |g| + eps; at most the largest finite number."""
+    if slope == 0.0:
+        return 0.0
+    curvature = effective_curvature(slope + eps, hessian, density, coefficient) + eps
+    if slope >= curvature * LARGEST:
+        return LARGEST
+    return slope / curvature
+
+
+@jit
+def clamp_length(
+    length: float, slope: float, second_moment: float, lr_min: float, lr_max: float, limiter: int, eps: float
+) -> float:
+    """Clamp d between lr_min f and lr_max f (section 6); a nan becomes the upper bound."""
+    if limiter == FIXED:
+        unit = 1.0
+    elif limiter == SGDM:
+        unit = slope
+    else:
+        scale = math.sqrt(second_moment) + eps
+        unit = slope / scale if scale > 0.0 else 0.0
+    upper = lr_max * unit
+    if math.isnan(length) or length > upper:
+        return upper
+    return max(length, lr_min * unit)
+
+
+@jit
+def quasi_newton_step(
+    gradient: FloatArray,
+    hessian: FloatArray,
+    density: FloatArray,
+    coefficient: float,
+    eps: float,
+    largest: float,
+    out: FloatArray,
+) -> bool:
+    """Out ← −sign(g) d, coordinate by coordinate; False if an input was not finite or h or ρ was negative."""
+    valid = True
+    for i in range(gradient.size):
+        g, h, rho = float(gradient[i]), float(hessian[i]), float(density[i])
+        # x - x is 0 for finite x and nan otherwise, so one comparison covers all three.
+        if not ((g - g) + (h - h) + (rho - rho) == 0.0 and h >= 0.0 and rho >= 0.0):
+            valid = False
+            continue
+        length = min(step_length(abs(g), h, rho, coefficient, eps), largest)
+        out[i] = -length if g > 0.0 else length
+    return valid
+
+
+@jit
+def bound_step(
+    step: FloatArray,
+    gradient: FloatArray,
+    second_moment: FloatArray,
+    lr_min: float,
+    lr_max: float,
+    limiter: int,
+    eps: float,
+    out: FloatArray,
+) -> None:
+    """Out ← the clamped length, against the gradient's sign (+ where the gradient is 0)."""
+    for i in range(step.size):
+        g = float(gradient[i])
+        length = clamp_length(abs(float(step[i])), abs(g), float(second_moment[i]), lr_min, lr_max, limiter, eps)
+        out[i] = -length if g > 0.0 else length
+
+
+@jit
+def joint_units(
+    gradient: FloatArray, hessian: FloatArray, density: FloatArray, coefficient: float, eps: float
+) -> tuple[float, float, float]:
+    """(|g| + eps, d, ρ) of the coordinate whose own glass term sqrt(ρ) d^{3/2} is largest; ρ = 0 without glass.
+
+    (ρ^{1/3} d)^{3/2} is that term; the cube root keeps the comparison inside the floating-point range.
+    """
+    best, unit_slope, unit_length, unit_density = 0.0, 1.0, 1.0, 0.0
+    for i in range(gradient.size):
+        rho = float(density[i])
+        slope = abs(float(gradient[i])) + eps
+        if rho == 0.0 or slope == 0.0:
+            continue
+        length = slope / effective_curvature(slope, float(hessian[i]), rho, coefficient)
+        size = rho ** (1.0 / 3.0) * length
+        if size > best:
+            best, unit_slope, unit_length, unit_density = size, slope, length, rho
+    return unit_slope, unit_length, unit_density
+
+
+@jit
+def joint_length(slope: float, hessian: float, density: float, weight: float) -> tuple[float, float]:
+    """d(S) = 2|g| / (h + sqrt(h² + 6cρ|g|/S)) and d ln d / d ln S, for weight = 6c/S."""
+    root = math.hypot(hessian, math.sqrt(weight) * math.sqrt(density) * math.sqrt(slope))
+    if root == 0.0:
+        return 0.0, 0.0
+    return 2.0 * slope / (hessian + root), 0.5 * (root - hessian) / root
+
+
+@jit
+def joint_sums(
+    gradient: FloatArray,
+    hessian: FloatArray,
+    density: FloatArray,
+    eps: float,
+    slope_scale: float,
+    curvature_scale: float,
+    weight: float,
+) -> tuple[float, float]:
+    """Σ ρ d(S)³ and its derivative by ln S, in units where the coordinate of `joint_units` has |g| = d = 1."""
+    total = 0.0
+    derivative = 0.0
+    for i in range(gradient.size):
+        rho = min(float(density[i]) * slope_scale * curvature_scale, CEILING)
+        if rho == 0.0:
+            continue
+        slope = min((abs(float(gradient[i])) + eps) * slope_scale, CEILING)
+        length, exponent = joint_length(slope, min(float(hessian[i]) * curvature_scale, CEILING), rho, weight)
+        size = rho ** (1.0 / 3.0) * length
+        square = size * size * size
+        total += square
+        derivative += 3.0 * exponent * square
+    return total, derivative
+
+
+@jit
+def joint_step(
+    gradient: FloatArray,
+    hessian: FloatArray,
+    density: FloatArray,
+    eps: float,
+    slope_scale: float,
+    curvature_scale: float,
+    weight: float,
+    largest: float,
+    out: FloatArray,
+) -> None:
+    """Out ← −sign(g) |g| / (h* + eps) with the joint step's own effective curvature h* = |g| / d(S)."""
+    for i in range(gradient.size):
+        g = float(gradient[i])
+        rho = float(density[i]) * slope_scale * curvature_scale
+        slope = (abs(g) + eps) * slope_scale
+        hessian_scaled = float(hessian[i]) * curvature_scale
+        root = math.hypot(hessian_scaled, math.sqrt(weight) * math.sqrt(rho) * math.sqrt(slope))
+        curvature = 0.5 * (hessian_scaled + root) / curvature_scale + eps
+        if g == 0.0:
+            length = 0.0
+        elif abs(g) >= curvature * largest:
+            length = largest
+        else:
+            length = abs(g) / curvature
+        out[i] = -length if g > 0.0 else length
+
+
+@jit
+def perturb(point: FloatArray, direction: FloatArray, length: float, out: FloatArray) -> None:
+    """Out ← ν + σz."""
+    for i in range(point.size):
+        out[i] = point[i] + length * direction[i]
+
+
+@jit
+def alice_curvature(
+    plus: FloatArray,
+    minus: FloatArray,
+    center: FloatArray,
+    direction: FloatArray,
+    length: float,
+    weight: float,
+    l2: float,
+    choice: int,
+    hessian_moment: float,
+    glass_moment: float,
+    curvature: FloatArray,
+    density: FloatArray,
+) -> None:
+    """Section 8, step 1: e = (g₊ − g₋)/(2σ), then C and R ← running averages with weight B₃.
+
+    The moments of the perturbation (1 for Rademacher) make C and R unbiased for any other distribution.
+    """
+    for i in range(plus.size):
+        g_plus, g_minus = float(plus[i]), float(minus[i])
+        product = (g_plus - g_minus) / (2.0 * length)
+        if choice == RMS:
+            new = product * product / hessian_moment + l2 * l2
+        elif choice == DIAGONAL:
+            new = direction[i] * product / hessian_moment + l2
+        else:
+            new = abs(product) / hessian_moment + l2
+        curvature[i] = new + weight * (curvature[i] - new)
+        second = 0.5 * (g_plus + g_minus) - center[i]
+        new = 2.0 * second * second / (length * glass_moment)
+        density[i] = new + weight * (density[i] - new)
+
+
+@jit
+def alice_update(
+    gradient: FloatArray,
+    theta: FloatArray,
+    lookahead_point: FloatArray,
+    average: FloatArray,
+    second_moment: FloatArray,
+    curvature: FloatArray,
+    density: FloatArray,
+    average_weight: float,
+    moment_weight: float,
+    l1: float,
+    l2: float,
+    choice: int,
+    glass: bool,
+    coefficient: float,
+    eps: float,
+    limiter: int,
+    lr_min: float,
+    lr_max: float,
+    step_fraction: float,
+    lookahead: float,
+    move: bool,
+) -> None:
+    """Section 8, steps 2 and 3: one pass over the state, each array read once and written once."""
+    for i in range(gradient.size):
+        g = float(gradient[i])
+        square = g * g
+        second_moment[i] = square + moment_weight * (second_moment[i] - square)
+        nu = float(lookahead_point[i])
+        g += l1 * (-1.0 if nu < 0.0 else 1.0) + l2 * nu
+        g += average_weight * (average[i] - g)
+        average[i] = g
+        if not move:
+            continue
+        hessian = abs(float(curvature[i]))
+        if choice == ZERO:
+            hessian = 0.0
+        elif choice == RMS:
+            hessian = math.sqrt(hessian)
+        rho = float(density[i]) if glass else 0.0
+        length = step_length(abs(g), hessian, rho, coefficient, eps)
+        length = clamp_length(length, abs(g), float(second_moment[i]), lr_min, lr_max, limiter, eps)
+        displacement = -length if g > 0.0 else length
+        lookahead_point[i] = theta[i] + lookahead * displacement
+        theta[i] = theta[i] + step_fraction * displacement

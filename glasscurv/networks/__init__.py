@@ -1,0 +1,7 @@
+"""Dense networks with exact gradients and Hessian-vector products over flat parameter vectors."""
+
+from glasscurv.networks.activations import ACTIVATIONS, Activation, leaky_relu
+from glasscurv.networks.losses import LOSSES, Loss
+from glasscurv.networks.mlp import MLP
+
+__all__ = ["ACTIVATIONS", "LOSSES", "MLP", "Activation", "Loss", "leaky_relu"]

@@ -1,0 +1,57 @@
+"""Stochastic gradient descent."""
+
+from numpy.typing import ArrayLike
+
+from glasscurv._typing import ValueAndGrad
+from glasscurv._validation import number
+from glasscurv.core import optimizers as core
+from glasscurv.optimizers.base import Optimizer
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum: u ← momentum u + g, θ ← θ − lr u.
+
+    Parameters
+    ----------
+    theta0 : (n,) array_like
+        Initial parameters, copied.
+    lr : float
+        Learning rate ≥ 0 (length²/loss).
+    momentum : float
+        In [0, 1).
+    nesterov : bool
+        Step along g + momentum u instead of u.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments.
+
+    Notes
+    -----
+    The convention is PyTorch's: u starts as the first gradient and lr multiplies u.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> problem = gc.Quadratic([[1.0, 0.0], [0.0, 4.0]])
+    >>> optimizer = gc.SGD([1.0, 1.0], lr=0.2, momentum=0.5)
+    >>> losses = [optimizer.step(problem.value_and_grad) for _ in range(40)]
+    >>> losses[0], bool(losses[-1] < 1e-6)
+    (2.5, True)
+    """
+
+    def __init__(self, theta0: ArrayLike, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
+        super().__init__(theta0, lr)
+        self.momentum = number(momentum, "momentum", 0, 1, open_high=True)
+        if nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs momentum > 0, got momentum=0")
+        self.nesterov = bool(nesterov)
+        self._arrays["velocity"] = self._zeros()
+        self._gradient = self._zeros()
+
+    def _update(self, value_and_grad: ValueAndGrad) -> float:
+        theta = self._arrays["theta"]
+        loss = self._evaluate(value_and_grad, theta, self._gradient)
+        core.sgd_update(self._gradient, theta, self._arrays["velocity"], self.lr, self.momentum, self.nesterov)
+        return loss

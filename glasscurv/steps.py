@@ -1,0 +1,306 @@
+"""The glass and Hessian quasi-Newton step, and its bounds (theory, sections 5 and 6).
+
+===============  =====================================================
+code             theory
+===============  =====================================================
+``gradient``     g
+``hessian``      h ≥ 0, curvature of every coordinate
+``density``      ρ ≥ 0, glass density of every coordinate
+returned step    δ = −sign(g) d
+===============  =====================================================
+"""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from glasscurv._typing import FloatArray
+from glasscurv._validation import (
+    choice,
+    finite,
+    nonnegative_vector,
+    number,
+    real_array,
+    vector,
+)
+from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
+from glasscurv.core import glass as core_glass
+from glasscurv.core import steps as core
+
+Limiter = Literal["adam", "sgdm", "fixed"]
+LIMITERS: dict[str, int] = {"fixed": core.FIXED, "sgdm": core.SGDM, "adam": core.ADAM}
+
+
+def quasi_newton_step(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike, eps: float = 1e-8) -> FloatArray:
+    r"""Return the step that minimises the loss model with Hessian and glass, coordinate by coordinate.
+
+    The step −sign(g) d minimises :math:`m(d) = -|g| d + \tfrac12 h d^2 + c\sqrt{\rho}\, d^{3/2}` over d ≥ 0:
+
+    .. math:: \alpha = \frac{3\rho}{4\pi |g|}, \quad h^* = \alpha + h + \sqrt{\alpha(\alpha + 2h)}, \quad
+              d = |g| / h^*.
+
+    Parameters
+    ----------
+    gradient : (n,) array_like
+        g.
+    hessian : (n,) array_like or float
+        Curvature h ≥ 0 (gradient/length).
+    density : (n,) array_like or float
+        Glass density ρ ≥ 0 (gradient²/length).
+    eps : float
+        ε ≥ 0: α uses |g| + ε and h* gains ε. With 0 the formulas hold as written.
+
+    Returns
+    -------
+    (n,) array
+        Signed step δ (length). Without curvature of either kind the model has no minimum; like every step beyond the
+        floating-point range it then is the largest finite number (or |g|/ε).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad shapes, non-finite values, or a negative `hessian`, `density` or `eps`.
+
+    References
+    ----------
+    Theory, section 5, equation (11); [D24].
+
+    Examples
+    --------
+    Newton's step without glass, 2πg²/(3ρ) without Hessian, and less than either with both:
+
+    >>> import glasscurv as gc
+    >>> gc.quasi_newton_step([1.0, 1.0, 1.0], [2.0, 0.0, 2.0], [0.0, 4.0, 4.0]).round(4)
+    array([-0.5   , -0.5236, -0.2245])
+    """
+    g, h, rho = _step_arguments(gradient, hessian, density)
+    out = np.empty_like(g)
+    largest = float(np.finfo(g.dtype).max)
+    if not core.quasi_newton_step(g, h, rho, GLASS_STEP_COEFFICIENT, _eps(eps), largest, out):
+        _check_values(g, h, rho)
+    return out
+
+
+def joint_quasi_newton_step(
+    gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike, eps: float = 1e-8
+) -> FloatArray:
+    r"""Return the step that minimises the loss model with independent glass, all coordinates together.
+
+    The step minimises the convex function
+    :math:`\sum_i (-|g_i| d_i + \tfrac12 h_i d_i^2) + c \sqrt{\sum_i \rho_i d_i^3}`. Given S = sqrt(Σ ρ_i d_i³) its
+    coordinates are
+
+    .. math:: d_i(S) = \frac{2|g_i|}{h_i + \sqrt{h_i^2 + 6c\rho_i|g_i|/S}},
+
+    and S is the root of S = sqrt(Σ ρ_i d_i(S)³).
+
+    Parameters
+    ----------
+    gradient, hessian, density, eps
+        As in `quasi_newton_step`.
+
+    Returns
+    -------
+    (n,) array
+        Signed step δ (length). For n = 1 it is the coordinate step; for n > 1 it is at least as long in every
+        coordinate, because independent glass adds up to less.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad shapes, non-finite values, or a negative `hessian`, `density` or `eps`.
+
+    Notes
+    -----
+    Let S₀ be the largest of the coordinates' own terms sqrt(ρ_i) d_i^{3/2}. The ratio Φ(S) = Σ ρ_i d_i(S)³ / S² falls,
+    with d ln Φ / d ln S between −2 and −½; Φ(S₀) is between 1 and n, so S is between S₀ and n²S₀. Newton's method in
+    ln S, kept inside that shrinking bracket, finds it in a few passes over the data.
+
+    References
+    ----------
+    Theory, section 5, joint step.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> gc.joint_quasi_newton_step([1.0, -1.0], [1.0, 1.0], [3.0, 3.0]).round(4)
+    array([-0.4569,  0.4569])
+    >>> gc.quasi_newton_step([1.0, -1.0], [1.0, 1.0], [3.0, 3.0]).round(4)
+    array([-0.3535,  0.3535])
+    """
+    g, h, rho = _step_arguments(gradient, hessian, density)
+    _check_values(g, h, rho)
+    epsilon = _eps(eps)
+    slope, length, unit_density = core.joint_units(g, h, rho, GLASS_STEP_COEFFICIENT, epsilon)
+    if unit_density == 0:
+        return quasi_newton_step(g, h, rho, eps)
+    slope_scale, curvature_scale = 1 / slope, length / slope
+    low = math.log(unit_density * slope_scale * curvature_scale) / 2
+    log_scale = _joint_log_scale(g, h, rho, epsilon, slope_scale, curvature_scale, low)
+    out = np.empty_like(g)
+    largest = float(np.finfo(g.dtype).max)
+    weight = 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
+    core.joint_step(g, h, rho, epsilon, slope_scale, curvature_scale, weight, largest, out)
+    return out
+
+
+def bound_step(
+    step: ArrayLike,
+    gradient: ArrayLike,
+    second_moment: ArrayLike,
+    lr_min: float,
+    lr_max: float,
+    limiter: Limiter = "adam",
+    eps: float = 1e-8,
+) -> FloatArray:
+    """Clamp the length of every coordinate's step between lr_min f and lr_max f.
+
+    The unit f is 1 (``"fixed"``), |G| (``"sgdm"``) or |G|/(sqrt(V) + ε) (``"adam"``), so lr_min = lr_max
+    reproduces sign descent, SGD with averaged gradients, or Adam without bias correction, exactly.
+
+    Parameters
+    ----------
+    step : (n,) array_like
+        Proposed step (length); only its absolute value counts. A nan becomes the upper bound.
+    gradient : (n,) array_like
+        Averaged gradient G. The result goes against its sign, and is positive where G = 0.
+    second_moment : (n,) array_like or float
+        V ≥ 0, the average of squared gradients (gradient²); only ``"adam"`` uses it.
+    lr_min, lr_max : float
+        0 ≤ lr_min ≤ lr_max.
+    limiter : {"adam", "sgdm", "fixed"}
+        Choice of f.
+    eps : float
+        ε ≥ 0.
+
+    Returns
+    -------
+    (n,) array
+        Bounded signed step (length).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad shapes, non-finite values (in `step` only a nan or infinity is allowed), or bounds out of order.
+
+    References
+    ----------
+    Theory, section 6; [D24].
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> gc.bound_step([-9.0, 1e-9, float("nan")], [2.0, -2.0, 2.0], 4.0, 0.01, 0.1, limiter="sgdm")
+    array([-0.2 ,  0.02, -0.2 ])
+    """
+    g = vector(gradient, "gradient")
+    proposed = real_array(step, "step")
+    if proposed.shape != g.shape:
+        raise ValueError(f"step must have shape {g.shape} like gradient, got {proposed.shape}")
+    v = nonnegative_vector(second_moment, "second_moment", g.size)
+    lower = number(lr_min, "lr_min", 0)
+    upper = number(lr_max, "lr_max", 0)
+    if lower > upper:
+        raise ValueError(f"lr_min must not exceed lr_max, got lr_min={lr_min} and lr_max={lr_max}")
+    code = LIMITERS[choice(limiter, "limiter", tuple(LIMITERS))]
+    out = np.empty(g.shape, np.result_type(proposed, g))
+    core.bound_step(proposed, g, v, lower, upper, code, _eps(eps), out)
+    return out
+
+
+def predicted_decrease(step: ArrayLike, gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike) -> float:
+    """Return the loss decrease that the coordinate model promises for a step.
+
+    Parameters
+    ----------
+    step : (n,) array_like
+        Signed step δ (length).
+    gradient, hessian, density
+        As in `quasi_newton_step`.
+
+    Returns
+    -------
+    float
+        −g·δ − ½ Σ h_i δ_i² − c Σ sqrt(ρ_i) |δ_i|^{3/2}, in units of the loss: ≥ 0 for `quasi_newton_step`, whose
+        step maximises it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad shapes, non-finite values, or a negative `hessian` or `density`.
+
+    References
+    ----------
+    Theory, section 5.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> step = gc.quasi_newton_step([1.0, 1.0], 2.0, [0.0, 4.0])
+    >>> round(gc.predicted_decrease(step, [1.0, 1.0], 2.0, [0.0, 4.0]), 4)
+    0.3261
+    """
+    delta = vector(step, "step")
+    g = vector(gradient, "gradient", delta.size)
+    h = nonnegative_vector(hessian, "hessian", delta.size)
+    rho = nonnegative_vector(density, "density", delta.size)
+    glass = GLASS_LOSS_COEFFICIENT * core_glass.coordinate_sum(delta, rho)
+    return -float(core_glass.quadratic_sum(delta, g, h)) - float(glass)
+
+
+def _joint_log_scale(
+    g: FloatArray,
+    h: FloatArray,
+    rho: FloatArray,
+    eps: float,
+    slope_scale: float,
+    curvature_scale: float,
+    low: float,
+) -> float:
+    """Solve S² = Σ ρ d(S)³ for ln S by Newton's method inside the bracket [low, low + 2 ln n]."""
+    high = low + 2 * math.log(g.size)
+    log_scale = low
+    while True:
+        weight = 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
+        total, derivative = core.joint_sums(g, h, rho, eps, slope_scale, curvature_scale, weight)
+        excess = math.log(total) - 2 * log_scale
+        if excess > 0:
+            low = log_scale
+        else:
+            high = log_scale
+        correction = excess / (2 - derivative / total)
+        if abs(correction) <= 1e-14 * max(1.0, abs(log_scale)):
+            return log_scale + correction
+        following = log_scale + correction
+        if not low < following < high:
+            following = (low + high) / 2
+            if following in (low, high):
+                return following
+        log_scale = following
+
+
+def _step_arguments(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike) -> tuple[FloatArray, ...]:
+    """Shapes and dtypes only: the compiled loop checks the values while it reads them."""
+    g = real_array(gradient, "gradient")
+    if g.ndim != 1 or g.size == 0:
+        raise ValueError(f"gradient must have shape (n,) with n ≥ 1, got {g.shape}")
+    others: list[tuple[str, FloatArray]] = [("hessian", real_array(hessian, "hessian"))]
+    others.append(("density", real_array(density, "density")))
+    for name, array in others:
+        if array.shape not in ((), g.shape):
+            raise ValueError(f"{name} must be a scalar or have shape {g.shape} like gradient, got {array.shape}")
+    dtype: Any = np.result_type(g, *(array for _, array in others if array.ndim))
+    contiguous = (np.ascontiguousarray(np.broadcast_to(array, g.shape)) for _, array in others)
+    return np.ascontiguousarray(g, dtype), *contiguous
+
+
+def _check_values(g: FloatArray, h: FloatArray, rho: FloatArray) -> None:
+    finite(g, "gradient")
+    nonnegative_vector(h, "hessian", g.size)
+    nonnegative_vector(rho, "density", g.size)
+
+
+def _eps(eps: float) -> float:
+    return number(eps, "eps", 0)
