@@ -74,7 +74,7 @@ class Kernel:
         >>> import numpy as np, glasscurv as gc
         >>> hessian, direction = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, -1.0])
         >>> line = [hessian @ (t * 0.1 * direction) for t in (-1, 0, 1)]
-        >>> gc.glass_kernel().apply(line, length=0.1)
+        >>> gc.glass_kernel().apply(line, length=0.1).round(12)
         array([0., 0.])
         >>> gc.hessian_kernel().apply(line, length=0.1).round(12)
         array([ 1., -2.])
