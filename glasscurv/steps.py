@@ -128,7 +128,7 @@ def joint_quasi_newton_step(
     >>> gc.joint_quasi_newton_step([1.0, -1.0], [1.0, 1.0], [3.0, 3.0]).round(4)
     array([-0.4392,  0.4392])
     >>> gc.quasi_newton_step([1.0, -1.0], [1.0, 1.0], [3.0, 3.0]).round(4)
-    array([-0.3535,  0.3535])
+    array([-0.3214,  0.3214])
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
     _check_values(g, h, rho)

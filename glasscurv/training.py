@@ -89,7 +89,7 @@ def train(
     >>> X, y, X_validation, y_validation = gc.data.load_digits()
     >>> net = gc.MLP((64, 32, 10))
     >>> optimizer = gc.Alice(net.initialize(rng=0), lr=1e-2, rng=1)
-    >>> history = gc.train(net, optimizer, X, y, epochs=5, validation=(X_validation, y_validation), rng=2,
+    >>> history = gc.train(net, optimizer, X, y, epochs=10, validation=(X_validation, y_validation), rng=2,
     ...                    progress=False)
     >>> bool(history.validation_accuracy[-1] > 0.9)
     True

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
 
@@ -11,7 +13,7 @@ def coordinate_sum(displacement: FloatArray, density: FloatArray) -> float:
     """Σ sqrt(ρ_i) |δ_i|^{3/2} of equation (8a)."""
     total = 0.0
     for i in range(displacement.size):
-        length = abs(float(displacement[i]))
+        length = abs(np.float64(displacement[i]))
         total += math.sqrt(density[i]) * length * math.sqrt(length)
     return total
 
@@ -21,7 +23,7 @@ def independent_sum(displacement: FloatArray, density: FloatArray) -> float:
     """Σ ρ_i |δ_i|³ of equation (8b)."""
     total = 0.0
     for i in range(displacement.size):
-        length = abs(float(displacement[i]))
+        length = abs(np.float64(displacement[i]))
         total += density[i] * length * length * length
     return total
 
@@ -31,6 +33,6 @@ def quadratic_sum(displacement: FloatArray, gradient: FloatArray, hessian: Float
     """Σ g_i δ_i + ½ h_i δ_i²."""
     total = 0.0
     for i in range(displacement.size):
-        delta = float(displacement[i])
+        delta = np.float64(displacement[i])
         total += delta * (gradient[i] + 0.5 * hessian[i] * delta)
     return total

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
 
@@ -12,7 +14,7 @@ def sgd_update(
 ) -> None:
     """U ← momentum u + g;  θ ← θ − lr u, or − lr (g + momentum u) with Nesterov's momentum."""
     for i in range(gradient.size):
-        g = float(gradient[i])
+        g = np.float64(gradient[i])
         u = momentum * velocity[i] + g
         velocity[i] = u
         theta[i] = theta[i] - lr * (g + momentum * u if nesterov else u)
@@ -34,7 +36,7 @@ def adam_update(
     rate = lr / (1.0 - beta1**step)
     root_correction = math.sqrt(1.0 - beta2**step)
     for i in range(gradient.size):
-        g = float(gradient[i])
+        g = np.float64(gradient[i])
         m = beta1 * average[i] + (1.0 - beta1) * g
         v = beta2 * second_moment[i] + (1.0 - beta2) * g * g
         average[i] = m

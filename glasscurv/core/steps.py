@@ -3,11 +3,13 @@
 Alice's updates stand beside the scalar functions that they inline: Numba's cache looks only at the file of a
 compiled function, so a scalar function in another file could change without the loops noticing.
 
-Scalars are double precision: a float32 array is widened in registers, which costs no memory traffic and gives
-float32 users the whole range without overflow. The arrays stay float32.
+Scalars are double precision: ``np.float64`` widens a float32 entry in a register (Numba's ``float`` would not), which
+costs no memory traffic and gives float32 users the whole range without overflow. The arrays stay float32.
 """
 
 import math
+
+import numpy as np
 
 from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
@@ -75,7 +77,7 @@ def quasi_newton_step(
     """Out ← −sign(g) d, coordinate by coordinate; False if an input was not finite or h or ρ was negative."""
     valid = True
     for i in range(gradient.size):
-        g, h, rho = float(gradient[i]), float(hessian[i]), float(density[i])
+        g, h, rho = np.float64(gradient[i]), np.float64(hessian[i]), np.float64(density[i])
         # x - x is 0 for finite x and nan otherwise, so one comparison covers all three.
         if not ((g - g) + (h - h) + (rho - rho) == 0.0 and h >= 0.0 and rho >= 0.0):
             valid = False
@@ -98,8 +100,10 @@ def bound_step(
 ) -> None:
     """Out ← the clamped length, against the gradient's sign (+ where the gradient is 0)."""
     for i in range(step.size):
-        g = float(gradient[i])
-        length = clamp_length(abs(float(step[i])), abs(g), float(second_moment[i]), lr_min, lr_max, limiter, eps)
+        g = np.float64(gradient[i])
+        length = clamp_length(
+            abs(np.float64(step[i])), abs(g), np.float64(second_moment[i]), lr_min, lr_max, limiter, eps
+        )
         out[i] = -length if g > 0.0 else length
 
 
@@ -113,11 +117,11 @@ def joint_units(
     """
     best, unit_slope, unit_length, unit_density = 0.0, 1.0, 1.0, 0.0
     for i in range(gradient.size):
-        rho = float(density[i])
-        slope = abs(float(gradient[i])) + eps
+        rho = np.float64(density[i])
+        slope = abs(np.float64(gradient[i])) + eps
         if rho == 0.0 or slope == 0.0:
             continue
-        length = slope / effective_curvature(slope, float(hessian[i]), rho, coefficient)
+        length = slope / effective_curvature(slope, np.float64(hessian[i]), rho, coefficient)
         size = rho ** (1.0 / 3.0) * length
         if size > best:
             best, unit_slope, unit_length, unit_density = size, slope, length, rho
@@ -147,11 +151,11 @@ def joint_sums(
     total = 0.0
     derivative = 0.0
     for i in range(gradient.size):
-        rho = min(float(density[i]) * slope_scale * curvature_scale, CEILING)
+        rho = min(np.float64(density[i]) * slope_scale * curvature_scale, CEILING)
         if rho == 0.0:
             continue
-        slope = min((abs(float(gradient[i])) + eps) * slope_scale, CEILING)
-        length, exponent = joint_length(slope, min(float(hessian[i]) * curvature_scale, CEILING), rho, weight)
+        slope = min((abs(np.float64(gradient[i])) + eps) * slope_scale, CEILING)
+        length, exponent = joint_length(slope, min(np.float64(hessian[i]) * curvature_scale, CEILING), rho, weight)
         size = rho ** (1.0 / 3.0) * length
         square = size * size * size
         total += square
@@ -173,10 +177,10 @@ def joint_step(
 ) -> None:
     """Out ← −sign(g) |g| / (h* + eps) with the joint step's own effective curvature h* = |g| / d(S)."""
     for i in range(gradient.size):
-        g = float(gradient[i])
-        rho = float(density[i]) * slope_scale * curvature_scale
+        g = np.float64(gradient[i])
+        rho = np.float64(density[i]) * slope_scale * curvature_scale
         slope = (abs(g) + eps) * slope_scale
-        hessian_scaled = float(hessian[i]) * curvature_scale
+        hessian_scaled = np.float64(hessian[i]) * curvature_scale
         root = math.hypot(hessian_scaled, math.sqrt(weight) * math.sqrt(rho) * math.sqrt(slope))
         curvature = 0.5 * (hessian_scaled + root) / curvature_scale + eps
         if g == 0.0:
@@ -215,7 +219,7 @@ def alice_curvature(
     The moments of the perturbation (1 for Rademacher) make C and R unbiased for any other distribution.
     """
     for i in range(plus.size):
-        g_plus, g_minus = float(plus[i]), float(minus[i])
+        g_plus, g_minus = np.float64(plus[i]), np.float64(minus[i])
         product = (g_plus - g_minus) / (2.0 * length)
         if choice == RMS:
             new = product * product / hessian_moment + l2 * l2
@@ -227,6 +231,16 @@ def alice_curvature(
         second = 0.5 * (g_plus + g_minus) - center[i]
         new = 2.0 * second * second / (length * glass_moment)
         density[i] = new + weight * (density[i] - new)
+
+
+@jit
+def step_curvature(average: float, choice: int) -> float:
+    """h of the step from the running average C: 0, C, sqrt(C) or |C| (section 8, step 3)."""
+    if choice == ZERO:
+        return 0.0
+    if choice == RMS:
+        return math.sqrt(average)
+    return abs(average)
 
 
 @jit
@@ -255,23 +269,19 @@ def alice_update(
 ) -> None:
     """Section 8, steps 2 and 3: one pass over the state, each array read once and written once."""
     for i in range(gradient.size):
-        g = float(gradient[i])
+        g = np.float64(gradient[i])
         square = g * g
         second_moment[i] = square + moment_weight * (second_moment[i] - square)
-        nu = float(lookahead_point[i])
-        g += l1 * (-1.0 if nu < 0.0 else 1.0) + l2 * nu
-        g += average_weight * (average[i] - g)
-        average[i] = g
+        nu = np.float64(lookahead_point[i])
+        new = g + l1 * (-1.0 if nu < 0.0 else 1.0) + l2 * nu
+        slope = new + average_weight * (average[i] - new)
+        average[i] = slope
         if not move:
             continue
-        hessian = abs(float(curvature[i]))
-        if choice == ZERO:
-            hessian = 0.0
-        elif choice == RMS:
-            hessian = math.sqrt(hessian)
-        rho = float(density[i]) if glass else 0.0
-        length = step_length(abs(g), hessian, rho, coefficient, eps)
-        length = clamp_length(length, abs(g), float(second_moment[i]), lr_min, lr_max, limiter, eps)
-        displacement = -length if g > 0.0 else length
+        hessian = step_curvature(np.float64(curvature[i]), choice)
+        rho = np.float64(density[i]) if glass else 0.0
+        length = step_length(abs(slope), hessian, rho, coefficient, eps)
+        length = clamp_length(length, abs(slope), np.float64(second_moment[i]), lr_min, lr_max, limiter, eps)
+        displacement = -length if slope > 0.0 else length
         lookahead_point[i] = theta[i] + lookahead * displacement
         theta[i] = theta[i] + step_fraction * displacement
