@@ -75,8 +75,15 @@ class CurvatureEstimate:
 
         Notes
         -----
-        k ρ̂/ρ ~ χ²(k) with k = M (m − 2). This is the dense limit, in which every perturbation crosses many
-        boundaries and the variation is Gaussian; with few crossings the true spread is larger (section 3).
+        k ρ̂/ρ ~ χ²(k) with k = M (m − 2), in the dense limit: every perturbation crosses many boundaries and the
+        variation is Gaussian. With few crossings the true spread is larger (section 3).
+
+        The interval is for the density at this centre, the average over all directions; there it is exact for one
+        direction and conservative for several. Lines through one centre share the boundaries next to it: the second
+        differences d along two random directions correlate with E min(|x|, |y|)/E|x| = 2 − sqrt(2) ≈ 0.586 for
+        independent normal x and y. As an estimate of the average over landscapes too (other minibatches, another
+        initialisation), ρ̂ therefore has the relative variance 2 (1/M + (1 − 1/M)(2 − sqrt 2)²), which more directions do
+        not bring below 0.69 in one coordinate, and the interval does not hold.
         """
         tail = (1 - number(level, "level", 0, 1, open_low=True, open_high=True)) / 2
         k = self.degrees_of_freedom

@@ -235,7 +235,7 @@ def alice_curvature(
 
 @jit
 def step_curvature(average: float, choice: int) -> float:
-    """h of the step from the running average C: 0, C, sqrt(C) or |C| (section 8, step 3)."""
+    """Return h of the step from the running average C: 0, C, sqrt(C) or |C| (section 8, step 3)."""
     if choice == ZERO:
         return 0.0
     if choice == RMS:
