@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
 from glasscurv._validation import generator, integer, number, returned_gradient, vector
@@ -78,16 +78,16 @@ class CurvatureEstimate:
         k ρ̂/ρ ~ χ²(k) with k = M (m − 2), in the dense limit: every perturbation crosses many boundaries and the
         variation is Gaussian. With few crossings the true spread is larger (section 3).
 
-        The interval is for the density at this centre, the average over all directions; there it is exact for one
-        direction and conservative for several. Lines through one centre share the boundaries next to it: the second
-        differences d along two random directions correlate with E min(|x|, |y|)/E|x| = 2 − sqrt(2) ≈ 0.586 for
-        independent normal x and y. As an estimate of the average over landscapes too (other minibatches, another
-        initialisation), ρ̂ therefore has the relative variance 2 (1/M + (1 − 1/M)(2 − sqrt 2)²), which more directions do
-        not bring below 0.69 in one coordinate, and the interval does not hold.
+        For the density at this centre, the average over all directions, the interval is conservative. Lines through
+        one centre share the boundaries next to it: the second differences d along two random directions correlate
+        with E min(|x|, |y|)/E|x| = 2 − sqrt(2) ≈ 0.586 for independent normal x and y. For the average over landscapes
+        too (other minibatches, another initialisation) it is exact with one direction and too short with several:
+        ρ̂ then has the relative variance 2 (1/M + (1 − 1/M)(2 − sqrt 2)²), which more directions do not bring below 0.69
+        in one coordinate.
         """
         tail = (1 - number(level, "level", 0, 1, open_low=True, open_high=True)) / 2
         k = self.degrees_of_freedom
-        scale = np.array([k / chi2.ppf(1 - tail, k), k / chi2.ppf(tail, k)], self.glass_density.dtype)
+        scale = np.array([k / chdtri(k, tail), k / chdtri(k, 1 - tail)], self.glass_density.dtype)
         interval: FloatArray = scale[:, None] * self.glass_density
         return interval
 

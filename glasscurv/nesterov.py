@@ -16,7 +16,8 @@ def exact_step_fraction(beta: float, lookahead: float = 1.0) -> float:
     Parameters
     ----------
     beta : float
-        Averaging weight β in [0, 1) of the gradient. For a weight that varies, use each step's own β.
+        Averaging weight β in [0, 1) of the gradient. For a weight that varies, the one with which the average will
+        receive the gradient taken at this step's look-ahead point: φ_t = (1−β_{t+1}) ω.
     lookahead : float
         ω ≥ 0, the multiple of the step at which the next gradient is taken.
 

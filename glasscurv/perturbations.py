@@ -202,6 +202,9 @@ def contamination(distribution: Distribution, term: Literal["glass", "hessian"] 
     the other coordinates' glass with weight E|z| E|1/z| and their squared Hessian entries with weight E z² E z⁻². By
     Jensen both are at least 1, with equality only for constant |z|: Rademacher is optimal for both terms.
 
+    The glass weight is that of the additive bound E v_i² = Σ_j R_ij |δ_j|. For hinges, where E v_i² is proportional
+    to |∇y·δ|, Rademacher is optimal too: given E|z|, Jensen in z_i and in every other |z_j| gives it the least mean.
+
     Parameters
     ----------
     distribution : distribution

@@ -119,7 +119,7 @@ class RandomHinges(Problem):
     Attributes
     ----------
     size : int
-        n.
+        Number n of parameters.
     normals : (K, n) float64
     offsets, signals : (K,) float64
     half_width, signal_scale : float

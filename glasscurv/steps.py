@@ -44,7 +44,7 @@ def quasi_newton_step(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLik
     Parameters
     ----------
     gradient : (n,) array_like
-        g.
+        Gradient g.
     hessian : (n,) array_like or float
         Curvature h ≥ 0 (gradient/length).
     density : (n,) array_like or float

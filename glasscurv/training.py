@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
 from glasscurv._validation import generator, integer, matrix

@@ -93,7 +93,7 @@ def test_samples_are_symmetric_and_uncorrelated(law):
         (gc.Uniform(0.5, 1.5), stats.uniform(0.5, 1).pdf, (0.5, 1.5)),
         (gc.Uniform(-1, 3), lambda z: (2 if z < 1 else 1) / 4, (0, 3)),
     ],
-    ids=repr,
+    ids=["gaussian", "uniform", "symmetrised uniform"],
 )
 @pytest.mark.parametrize("p", [-0.5, 0, 0.5, 1, 2, 3.5])
 def test_absolute_moments_are_integrals_of_the_density(law, density, support, p):

@@ -103,8 +103,10 @@ def test_flat_model_takes_the_largest_finite_step():
 def test_length_rises_with_the_gradient_and_falls_with_either_curvature(g, h, rho, factor):
     d = length(g, h, rho)
     assert length(g * factor, h, rho) > d
-    assert length(g, h * factor, rho) < d
-    assert length(g, h, rho * factor) < d
+    # A curvature of less than one part in 1e16 may be rounded away.
+    assert length(g, h * factor, rho) <= d
+    assert length(g, h, rho * factor) <= d
+    assert length(g, h * factor, rho * factor) < d
 
 
 @settings(deadline=None)

@@ -207,7 +207,7 @@ class MLP:
 
         References
         ----------
-        B. A. Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6 (1994).
+        Pearlmutter, B. A. (1994). Fast exact multiplication by the Hessian. Neural Computation 6.
         """
         parameters, inputs, targets = self._arguments(theta, X, y)
         direction = real_array(v, "v")

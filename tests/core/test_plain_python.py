@@ -82,7 +82,14 @@ def test_compiled_and_plain_loops_agree(dtype):
 
 def test_every_compiled_function_is_covered():
     tested = {function for function, _ in cases(np.float64)}
-    scalars = {"effective_curvature", "step_length", "clamp_length", "joint_length", "step_curvature"}  # inlined
+    scalars = {
+        "effective_curvature",
+        "step_length",
+        "clamp_length",
+        "joint_length",
+        "step_curvature",
+        "hypotenuse",
+    }  # inlined
     for module in pkgutil.iter_modules(glasscurv.core.__path__):
         namespace = vars(importlib.import_module(f"glasscurv.core.{module.name}"))
         loops = {

@@ -1,0 +1,82 @@
+"""The gradient of a ReLU network diffuses; that of a smooth network does not.
+
+Claim. The mean square of the second difference ½(g₊ + g₋) − g₀ grows with the perturbation length to the power 1 in
+layers with glass and to the power 4 in a smooth network; the first difference of a smooth network has exponent 2.
+
+Source. Theory, section 1, exponents; paper. New here: the gradient of the last layer is made of continuous
+activations, so it does not jump; it is the integral of a diffusing quantity, and its exponent is 3.
+
+Prediction. 1, 1 and 3 for the three layers of a ReLU network, 4 in the second and 2 in the first difference of tanh.
+
+Measurement. 64-64-64-10 networks on the digits data at initialisation, lengths at which boundaries are met and smooth
+terms are still small (ReLU: 2e-5 to 4e-4, tanh: 1e-3 to 1e-2). Every initialisation with its own minibatch is one
+sample; the exponent is fitted to the mean squares of all samples, its error is the jackknife's over the samples.
+
+Tolerance. Five standard errors and 0.1 for smooth terms, which begin at the upper end of the lengths.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+import glasscurv as gc
+from paper_checks.figures import BLUE, GREEN, ORANGE, axes
+from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings
+
+CLAIM = "Second differences grow like σ¹ in ReLU layers and like σ⁴ in a tanh network"
+SOURCE = "theory 1, exponents"
+
+PREDICTIONS = {
+    ("relu", 2): {"layer1": 1.0, "layer2": 1.0, "layer3": 3.0},
+    ("tanh", 2): {"layer1": 4.0, "layer2": 4.0, "layer3": 4.0},
+    ("tanh", 1): {"layer1": 2.0, "layer2": 2.0, "layer3": 2.0},
+}
+LENGTHS = {"relu": np.geomspace(2e-5, 4e-4, 4), "tanh": np.geomspace(1e-3, 1e-2, 3)}
+INITIALISATIONS = {"relu": 150, "tanh": 20}
+SAMPLES = {"relu": 8, "tanh": 4}
+
+
+def run(settings: Settings) -> Outcome:
+    """Fit exponents by layer."""
+    X, y, *_ = gc.data.load_digits()
+    figure, ax = axes("Second difference of the gradient", "perturbation length σ", "mean square, 1 at the longest σ")
+    findings = []
+    for (activation, order), predictions in PREDICTIONS.items():
+        net, lengths = gc.MLP((64, 64, 64, 10), activation=activation), LENGTHS[activation]
+        fits = []
+        for _ in range(INITIALISATIONS[activation] * settings.scale):
+            theta, batch = net.initialize(settings.rng), settings.rng.choice(len(X), 200, replace=False)
+            fits.append(
+                gc.variation_exponent(
+                    lambda point, net=net, batch=batch: net.value_and_grad(point, X[batch], y[batch])[1],
+                    theta,
+                    lengths,
+                    order=order,
+                    groups=net.groups,
+                    samples=SAMPLES[activation],
+                    rng=settings.rng,
+                )
+            )
+        for (layer, predicted), colour in zip(predictions.items(), (BLUE, ORANGE, GREEN), strict=True):
+            squares = np.array([fit.mean_square[layer] for fit in fits])
+            name = f"{activation}, {layer}: exponent of the {'second' if order == 2 else 'first'} difference"
+            exponent, interval = _pooled_exponent(lengths, squares)
+            findings.append(Finding(name, predicted, exponent, interval, tolerance=0.1, resolution=0.25))
+            if order == 2:
+                curve = squares.mean(axis=0) / squares[:, -1].mean()
+                style = "o-" if activation == "relu" else "s--"
+                ax.loglog(lengths, curve, style, color=colour, label=f"{activation}, {layer}: {exponent:.2f}")
+    ax.legend(title="exponent", fontsize=10)
+    return Outcome(findings, figure)
+
+
+def _pooled_exponent(lengths: NDArray[np.float64], squares: NDArray[np.float64]) -> tuple[float, float]:
+    """Exponent of the mean over samples, and five jackknife standard errors."""
+    x = np.log(lengths) - np.log(lengths).mean()
+
+    def exponent(mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.log(mean) @ x / (x @ x))
+
+    count, total = len(squares), squares.sum(axis=0)
+    left_out = exponent((total - squares) / (count - 1))
+    error = np.sqrt((count - 1) * left_out.var())
+    return float(exponent(total / count)), float(STANDARD_ERRORS * error)

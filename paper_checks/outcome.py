@@ -1,0 +1,104 @@
+"""What a check returns, and when it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STANDARD_ERRORS = 5.0
+"""Half-width of every statistical interval: a correct implementation misses one in 1.7 million times."""
+
+RESOLUTION = 0.1
+"""A statistical finding must be able to notice a prediction that is 10 % off, or it does not count."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a check is to be run.
+
+    Attributes
+    ----------
+    rng : Generator
+        Source of all randomness of the check.
+    scale : int
+        Factor on the sample sizes: 1 for the quick form, more for the full one.
+    """
+
+    rng: np.random.Generator
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One predicted and one measured number.
+
+    Attributes
+    ----------
+    quantity : str
+        What was measured.
+    prediction, measurement : float
+        The two numbers.
+    interval : float
+        Half-width of the measurement's interval, five standard errors; 0 for a deterministic quantity.
+    tolerance : float
+        Difference allowed on top of the interval: rounding, or a stated approximation of the theory.
+    relation : {"=", "<=", ">="}
+        What the claim says of the measurement against the prediction.
+    scale : float, optional
+        Size that the prediction is judged by; its own absolute value by default. A predicted 0 needs one.
+    resolution : float
+        Largest allowed interval, as a share of `scale`: with a wider one the finding would not notice an error.
+    """
+
+    quantity: str
+    prediction: float
+    measurement: float
+    interval: float = 0.0
+    tolerance: float = 0.0
+    relation: Literal["=", "<=", ">="] = "="
+    scale: float | None = None
+    resolution: float = RESOLUTION
+
+    @property
+    def holds(self) -> bool:
+        """Whether measurement and prediction agree, and the measurement is sharp enough to tell."""
+        if not np.isfinite([self.measurement, self.interval]).all() or not self.sharp:
+            return False
+        difference = self.measurement - self.prediction
+        # A statistical equality may miss by its interval; a claimed inequality must hold beyond it.
+        if self.relation == "=":
+            return bool(abs(difference) <= self.interval + self.tolerance)
+        sign = 1 if self.relation == "<=" else -1
+        return bool(sign * difference + self.interval <= self.tolerance)
+
+    @property
+    def sharp(self) -> bool:
+        """Whether the interval is narrow enough to notice a wrong prediction."""
+        size = abs(self.prediction) if self.scale is None else self.scale
+        return self.relation != "=" or self.interval <= self.resolution * size
+
+
+def mean_finding(quantity: str, prediction: float, samples: ArrayLike, **options: Any) -> Finding:
+    """Compare a prediction with the mean of independent samples."""
+    values = np.asarray(samples, float)
+    interval = STANDARD_ERRORS * values.std(ddof=1) / np.sqrt(values.size)
+    return Finding(quantity, prediction, float(values.mean()), float(interval), **options)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All findings of one check and a figure that shows them."""
+
+    findings: list[Finding]
+    figure: Figure | None = field(default=None, repr=False)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every finding holds; a check without findings does not."""
+        return bool(self.findings) and all(finding.holds for finding in self.findings)

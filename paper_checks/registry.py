@@ -1,0 +1,33 @@
+"""The checks in the order of the theory."""
+
+from types import ModuleType
+
+from paper_checks import (
+    boundary_jump,
+    diagonal_dominance,
+    diffusion,
+    expected_change,
+    kernels,
+    nesterov,
+    optimal_step,
+    sampling,
+    shared_boundaries,
+    training,
+)
+
+CHECKS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        boundary_jump,
+        diffusion,
+        diagonal_dominance,
+        expected_change,
+        kernels,
+        shared_boundaries,
+        sampling,
+        optimal_step,
+        nesterov,
+        training,
+    )
+}
+"""Name to module; every module has a docstring, ``CLAIM``, ``SOURCE`` and ``run(settings)``."""

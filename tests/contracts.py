@@ -1,0 +1,505 @@
+"""What every optimizer promises; the test class of an optimizer inherits it and says how to make one."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import glasscurv as gc
+
+THETA0 = np.array([0.9, -1.3, 0.4, 2.1, -0.7, 1.6])
+WEIGHTS = np.array([0.5, 1.0, 2.0, 0.25, 4.0, 1.5])
+LR = 0.05
+# The steps that fail: the first, an early one, and later ones of two kinds (an optimizer may measure in some only).
+STEPS = [1, 4, 12, 13]
+
+
+def smooth(theta):
+    """Σ w_i (cosh θ_i − 1) + ½ Σ (θ_i − θ_{i+1})², in the dtype of theta, and its gradient in a fresh array."""
+    weights = WEIGHTS[: theta.size].astype(theta.dtype)
+    gaps = theta[:-1] - theta[1:]
+    gradient = weights * np.sinh(theta)
+    gradient[:-1] += gaps
+    gradient[1:] -= gaps
+    return float(weights @ (np.cosh(theta) - 1) + 0.5 * gaps @ gaps), gradient
+
+
+def identical(one, other):
+    """Whether two saved states agree in every bit and every type."""
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(identical(one[k], other[k]) for k in one)
+    if isinstance(one, np.ndarray):
+        same_kind = isinstance(other, np.ndarray) and (one.dtype, one.shape) == (other.dtype, other.shape)
+        return same_kind and one.tobytes() == other.tobytes()
+    return type(one) is type(other) and one == other
+
+
+class Fault:
+    """The smooth problem, except that evaluation `at` returns (or raises) what `outcome` makes of it."""
+
+    def __init__(self, at, outcome):
+        self.at, self.outcome, self.calls = at, outcome, 0
+
+    def __call__(self, theta):
+        self.calls += 1
+        loss, gradient = smooth(theta)
+        return self.outcome(loss, gradient) if self.calls == self.at else (loss, gradient)
+
+
+def with_entries(**entries):
+    def outcome(loss, gradient):
+        for index, value in entries.items():
+            gradient[int(index[1:])] = value
+        return loss, gradient
+
+    return outcome
+
+
+NON_FINITE = {
+    "nan entry": with_entries(i2=np.nan),
+    "infinite entry": with_entries(i5=-np.inf),
+    "opposite infinities": with_entries(i0=np.inf, i1=-np.inf),
+    "all nan": lambda loss, gradient: (loss, np.full_like(gradient, np.nan)),
+    "nan loss": lambda loss, gradient: (np.nan, gradient),
+    "infinite loss": lambda loss, gradient: (np.inf, gradient),
+}
+
+
+class Interruption(BaseException):
+    """Like KeyboardInterrupt, but no test runner takes it for one."""
+
+
+def _interrupt(loss, gradient):
+    raise Interruption
+
+
+def _fail(loss, gradient):
+    raise LookupError("the model failed")
+
+
+FAILURES = {
+    "exception": (_fail, LookupError),
+    "interruption": (_interrupt, Interruption),
+    "wrong shape": (lambda loss, gradient: (loss, gradient[:-1]), ValueError),
+    "matrix": (lambda loss, gradient: (loss, gradient[:, None]), ValueError),
+    "complex gradient": (lambda loss, gradient: (loss, gradient + 1j), TypeError),
+    "no gradient": (lambda loss, gradient: (loss, None), TypeError),
+    "no loss": (lambda loss, gradient: (None, gradient), TypeError),
+    "no pair": (lambda loss, gradient: loss, TypeError),
+}
+
+
+def _without(*keys):
+    def spoil(state):
+        inner = state
+        for key in keys[:-1]:
+            inner = inner[key]
+        del inner[keys[-1]]
+
+    return spoil
+
+
+def _with(*keys, value):
+    def spoil(state):
+        inner = state
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = value(inner.get(keys[-1])) if callable(value) else value
+
+    return spoil
+
+
+def _poisoned(value):
+    def change(array):
+        array[-1] = value
+        return array
+
+    return change
+
+
+UNUSABLE = {
+    "no optimizer": (_without("optimizer"), "lacks optimizer"),
+    "no steps": (_without("steps"), "lacks steps"),
+    "no evaluations": (_without("evaluations"), "lacks evaluations"),
+    "no hyperparameters": (_without("hyperparameters"), "lacks hyperparameters"),
+    "no rng": (_without("rng"), "lacks rng"),
+    "no arrays": (_without("arrays"), "lacks arrays"),
+    "foreign": (_with("optimizer", value="Nelder"), "must be of .*Nelder"),
+    "array missing": (_without("arrays", "theta"), "arrays"),
+    "array too many": (_with("arrays", "extra", value=np.zeros(6)), "arrays .*extra"),
+    "shorter array": (_with("arrays", "theta", value=lambda array: array[:-1]), r"'theta' .*shape \(6,\).*\(5,\)"),
+    "column": (_with("arrays", "theta", value=lambda array: array[:, None]), r"'theta' .*\(6, 1\)"),
+    "float32": (_with("arrays", "theta", value=lambda array: array.astype(np.float32)), "'theta' .*float64.*float32"),
+    "complex": (_with("arrays", "theta", value=lambda array: array + 0j), "'theta' .*complex128"),
+    "nan": (_with("arrays", "theta", value=_poisoned(np.nan)), "'theta' must be finite"),
+    "infinity": (_with("arrays", "theta", value=_poisoned(np.inf)), "'theta' must be finite"),
+    "hyperparameter missing": (_without("hyperparameters", "lr"), "hyperparameters"),
+    "hyperparameter too many": (_with("hyperparameters", "warmth", value=1.0), "hyperparameters .*warmth"),
+    "nan lr": (_with("hyperparameters", "lr", value=np.nan), "lr"),
+    "negative lr": (_with("hyperparameters", "lr", value=-1.0), "lr"),
+    "negative steps": (_with("steps", value=-1), "steps"),
+    "negative evaluations": (_with("evaluations", value=-3), "evaluations"),
+    "incomplete generator": (_without("rng", "state"), "rng"),
+    "other generator": (_with("rng", value=lambda _: np.random.MT19937(0).state), "PCG64|rng"),
+}
+MISTYPED = {
+    "text lr": (_with("hyperparameters", "lr", value="fast"), "lr"),
+    "fractional steps": (_with("steps", value=1.5), "steps"),
+    "text steps": (_with("steps", value="many"), "steps"),
+    "no generator": (_with("rng", value=None), "rng|state"),
+    "no dictionary of arrays": (_with("arrays", value=None), "arrays"),
+    "no dictionary of hyperparameters": (_with("hyperparameters", value=[0.1]), "hyperparameters"),
+}
+
+
+class OptimizerContract:
+    """Subclasses override `make`; everything random in it must be seeded."""
+
+    def make(self, theta0, lr):
+        raise NotImplementedError
+
+    def advanced(self, steps, theta0=THETA0, lr=LR):
+        optimizer = self.make(theta0, lr)
+        for _ in range(steps):
+            optimizer.step(smooth)
+        return optimizer
+
+    def twins(self, steps):
+        """Two optimizers in the same state, one that ran and one that loaded it."""
+        one = self.advanced(steps)
+        other = self.make(THETA0, LR)
+        other.load_state_dict(one.state_dict())
+        return one, other
+
+    # Shapes and dtypes
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_parameters_and_every_state_array_keep_the_dtype_and_shape(self, dtype):
+        optimizer = self.advanced(14, THETA0.astype(dtype))
+        arrays = {"theta": optimizer.theta, **optimizer.state, **optimizer.state_dict()["arrays"]}
+        assert {name: (a.dtype, a.shape) for name, a in arrays.items()} == dict.fromkeys(arrays, (dtype, (6,)))
+        assert optimizer.state_dict()["arrays"].keys() == {"theta", *optimizer.state}
+
+    @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint16])
+    def test_integers_become_float64(self, dtype):
+        optimizer = self.advanced(14, np.array([1, 2, 0, 1, 2, 1], dtype=dtype))
+        assert optimizer.theta.dtype == np.float64
+        assert {array.dtype for array in optimizer.state.values()} <= {np.dtype(np.float64)}
+        assert np.array_equal(optimizer.theta, self.advanced(14, [1.0, 2.0, 0.0, 1.0, 2.0, 1.0]).theta)
+
+    def test_float32_follows_float64(self):
+        # 14 steps of rounding at 6e-8 of a few units each
+        single, double = self.advanced(14, THETA0.astype(np.float32)), self.advanced(14)
+        travelled = np.abs(double.theta - THETA0).max()
+        assert travelled > 0.01
+        np.testing.assert_allclose(single.theta, double.theta, rtol=0, atol=5e-5 * travelled + 2e-7)
+
+    def test_a_float32_optimizer_takes_a_float64_gradient(self):
+        optimizer = self.make(THETA0.astype(np.float32), LR)
+        loss = optimizer.step(lambda theta: smooth(theta.astype(np.float64)))
+        assert isinstance(loss, float)
+        assert optimizer.theta.dtype == np.float32
+
+    def test_one_parameter_is_enough(self):
+        optimizer = self.advanced(40, [2.0])
+        assert optimizer.theta.shape == (1,)
+        assert abs(optimizer.theta[0]) < 1.95
+
+    def test_integer_gradients_and_losses_are_taken_as_floats(self):
+        whole = self.make(np.arange(6.0), LR)
+        real = self.make(np.arange(6.0), LR)
+        for _ in range(13):
+            whole.step(lambda theta: (3, np.arange(-2, 4)))
+            real.step(lambda theta: (3.0, np.arange(-2.0, 4.0)))
+        assert whole.theta.tobytes() == real.theta.tobytes()
+
+    # What the caller owns
+
+    def test_the_callers_start_never_changes(self):
+        theta0 = THETA0.copy()
+        self.advanced(14, theta0)
+        assert theta0.tobytes() == THETA0.tobytes()
+
+    def test_a_read_only_start_is_accepted(self):
+        theta0 = THETA0.copy()
+        theta0.setflags(write=False)
+        assert self.advanced(14, theta0).theta.tobytes() == self.advanced(14).theta.tobytes()
+
+    def test_a_strided_start_is_accepted(self):
+        assert self.advanced(14, np.repeat(THETA0, 2)[::2]).theta.tobytes() == self.advanced(14).theta.tobytes()
+
+    def test_theta_is_a_copy(self):
+        optimizer = self.advanced(3)
+        optimizer.theta[:] = 7
+        assert optimizer.theta.tobytes() == self.advanced(3).theta.tobytes()
+
+    def test_state_is_read_only_and_follows_the_optimizer(self):
+        optimizer = self.make(THETA0, LR)
+        views = optimizer.state
+        for _ in range(14):
+            optimizer.step(smooth)
+        for name, view in views.items():
+            with pytest.raises(ValueError, match="read-only"):
+                view[0] = 1.0
+            assert view.tobytes() == optimizer.state_dict()["arrays"][name].tobytes()
+
+    def test_a_callable_may_reuse_its_own_buffer(self):
+        buffer = np.empty(6)
+
+        def reusing(theta):
+            loss, buffer[:] = smooth(theta)
+            return loss, buffer
+
+        optimizer = self.make(THETA0, LR)
+        for _ in range(14):
+            optimizer.step(reusing)
+            buffer[:] = np.nan  # what it writes there between the steps is its own affair
+        assert optimizer.theta.tobytes() == self.advanced(14).theta.tobytes()
+
+    def test_a_callable_may_return_the_very_point_it_got(self):
+        # the gradient of ½‖θ‖²
+        same, fresh = self.make(THETA0, LR), self.make(THETA0, LR)
+        for _ in range(14):
+            same.step(lambda theta: (0.5 * theta @ theta, theta))
+            fresh.step(lambda theta: (0.5 * theta @ theta, theta.copy()))
+        assert same.theta.tobytes() == fresh.theta.tobytes()
+
+    def test_the_callable_gets_a_read_only_vector(self):
+        seen = []
+
+        def probing(theta):
+            seen.append((theta.shape, theta.dtype, theta.flags.writeable))
+            return smooth(theta)
+
+        optimizer = self.make(THETA0, LR)
+        for _ in range(14):
+            optimizer.step(probing)
+        assert len(seen) >= 14
+        assert set(seen) == {((6,), np.dtype(np.float64), False)}
+
+    def test_a_callable_that_writes_into_its_point_is_stopped(self):
+        def writing(theta):
+            theta += 1
+            return smooth(theta)
+
+        optimizer = self.make(THETA0, LR)
+        with pytest.raises(ValueError, match="read-only"):
+            optimizer.step(writing)
+        assert optimizer.theta.tobytes() == THETA0.tobytes()
+
+    # Behaviour
+
+    def test_steps_and_evaluations_are_counted(self):
+        calls = Fault(at=-1, outcome=None)
+        optimizer = self.make(THETA0, LR)
+        assert (optimizer.steps, optimizer.evaluations) == (0, 0)
+        for step in range(1, 15):
+            optimizer.step(calls)
+            assert (optimizer.steps, optimizer.evaluations) == (step, calls.calls)
+
+    def test_equal_seeds_give_equal_bits(self):
+        one, other = self.make(THETA0, LR), self.make(THETA0, LR)
+        losses = [[optimizer.step(smooth) for _ in range(30)] for optimizer in (one, other)]
+        assert losses[0] == losses[1]
+        assert identical(one.state_dict()["arrays"], other.state_dict()["arrays"])
+
+    def test_the_returned_loss_is_a_float_from_the_callable(self):
+        losses = []
+
+        def recording(theta):
+            loss, gradient = smooth(theta)
+            losses.append(loss)
+            return np.float64(loss), gradient
+
+        optimizer = self.make(THETA0, LR)
+        for _ in range(14):
+            loss = optimizer.step(recording)
+            assert type(loss) is float
+            assert loss == losses[-1]
+
+    def test_the_loss_falls(self):
+        optimizer = self.make(THETA0, LR)
+        for _ in range(150):
+            optimizer.step(smooth)
+        assert smooth(optimizer.theta)[0] < 0.5 * smooth(THETA0)[0]
+
+    def test_a_changed_learning_rate_takes_effect(self):
+        changed, unchanged = self.twins(12)
+        changed.lr = LR / 2
+        for optimizer in (changed, unchanged):
+            optimizer.step(smooth)
+        assert changed.lr == LR / 2
+        assert not np.array_equal(changed.theta, unchanged.theta)
+
+    # Saving and loading
+
+    @pytest.mark.parametrize("steps", [0, 5, 12, 15])
+    def test_a_loaded_run_continues_bit_for_bit(self, steps):
+        one, other = self.twins(steps)
+        assert identical(one.state_dict(), other.state_dict())
+        for _ in range(17):
+            assert one.step(smooth) == other.step(smooth)
+        assert identical(one.state_dict(), other.state_dict())
+        assert one.steps == other.steps == steps + 17
+
+    def test_saving_does_not_disturb_the_run(self):
+        optimizer = self.make(THETA0, LR)
+        for _ in range(14):
+            optimizer.step(smooth)
+            optimizer.state_dict()
+        assert optimizer.theta.tobytes() == self.advanced(14).theta.tobytes()
+
+    def test_a_learning_rate_changed_in_mid_run_survives(self):
+        one = self.advanced(5)
+        one.lr = LR / 3
+        one.step(smooth)
+        other = self.make(THETA0, LR)
+        other.load_state_dict(one.state_dict())
+        assert other.lr == LR / 3
+        for _ in range(17):
+            one.step(smooth)
+            other.step(smooth)
+        assert identical(one.state_dict(), other.state_dict())
+
+    def test_a_state_dict_is_a_copy_both_ways(self):
+        optimizer = self.advanced(5)
+        saved = optimizer.state_dict()
+        kept = copy.deepcopy(saved)
+        optimizer.step(smooth)
+        assert identical(saved, kept)
+        optimizer.load_state_dict(saved)
+        for array in saved["arrays"].values():
+            array[:] = 99
+        saved["hyperparameters"]["lr"] = 99.0
+        assert identical(optimizer.state_dict(), kept)
+
+    def test_loading_leaves_the_saved_state_alone(self):
+        one, other = self.advanced(5), self.make(THETA0, LR)
+        saved = one.state_dict()
+        kept = copy.deepcopy(saved)
+        other.load_state_dict(saved)
+        for _ in range(14):
+            other.step(smooth)
+        assert identical(saved, kept)
+
+    def test_a_state_dict_holds_plain_values_and_arrays_only(self):
+        # so that any format without pickle can store it
+        def leaves(value):
+            return [leaf for item in value.values() for leaf in leaves(item)] if isinstance(value, dict) else [value]
+
+        assert {type(leaf) for leaf in leaves(self.advanced(5).state_dict())} <= {str, int, float, np.ndarray}
+
+    @pytest.mark.parametrize("name", UNUSABLE)
+    def test_an_unusable_state_is_refused_and_changes_nothing(self, name):
+        self._refuses(*UNUSABLE[name], ValueError)
+
+    @pytest.mark.parametrize("name", MISTYPED)
+    def test_a_mistyped_state_is_refused_and_changes_nothing(self, name):
+        self._refuses(*MISTYPED[name], (TypeError, ValueError))
+
+    def test_an_unusable_entry_of_any_array_is_refused_and_changes_nothing(self):
+        for array in self.make(THETA0, LR).state:
+            self._refuses(_with("arrays", array, value=_poisoned(np.nan)), f"'{array}' must be finite", ValueError)
+            self._refuses(_with("arrays", array, value=np.zeros(7)), rf"'{array}' .*\(7,\)", ValueError)
+            self._refuses(_without("arrays", array), array, ValueError)
+
+    def _refuses(self, spoil, message, exceptions):
+        state = self.advanced(6).state_dict()
+        spoil(state)
+        optimizer = self.advanced(3)
+        before = optimizer.state_dict()
+        with pytest.raises(exceptions, match=message):
+            optimizer.load_state_dict(state)
+        assert identical(optimizer.state_dict(), before)
+
+    def test_a_state_of_another_optimizer_is_refused(self):
+        optimizer = self.advanced(3)
+        other = gc.SGD(THETA0, LR) if type(optimizer) is not gc.SGD else gc.Adam(THETA0, LR)
+        before = optimizer.state_dict()
+        with pytest.raises(ValueError, match=f"must be of {type(optimizer).__name__}, got {type(other).__name__}"):
+            optimizer.load_state_dict(other.state_dict())
+        assert identical(optimizer.state_dict(), before)
+
+    # Failures
+
+    @pytest.mark.parametrize("step", STEPS)
+    @pytest.mark.parametrize("name", NON_FINITE)
+    def test_a_non_finite_value_names_the_step_and_changes_nothing(self, name, step):
+        self._survives(step, NON_FINITE[name], gc.NonFiniteError, rf"non-finite .*at step {step}\b")
+
+    @pytest.mark.parametrize("step", STEPS)
+    @pytest.mark.parametrize("name", FAILURES)
+    def test_a_failing_callable_changes_nothing(self, name, step):
+        self._survives(step, *FAILURES[name], None)
+
+    def _survives(self, step, outcome, exception, message):
+        """Let every evaluation of one step fail in turn; the run must go on as if nothing had happened."""
+        undisturbed, optimizer = self.twins(step - 1)
+        before = optimizer.state_dict()
+        undisturbed.step(smooth)
+        evaluations = undisturbed.evaluations - before["evaluations"]
+        assert evaluations >= 1
+        for at in range(1, evaluations + 1):
+            with pytest.raises(exception, match=message):
+                optimizer.step(Fault(at, outcome))
+            assert identical(optimizer.state_dict(), before)
+        for _ in range(5):
+            optimizer.step(smooth)
+        for _ in range(4):
+            undisturbed.step(smooth)
+        assert identical(optimizer.state_dict(), undisturbed.state_dict())
+
+    def test_a_gradient_too_large_for_float32_is_an_error_and_not_an_infinite_state(self):
+        optimizer = self.advanced(3, THETA0.astype(np.float32))
+        before = optimizer.state_dict()
+        with pytest.raises(gc.NonFiniteError, match="at step 4"):
+            optimizer.step(lambda theta: (1.0, np.full(6, 1e39)))
+        assert identical(optimizer.state_dict(), before)
+
+    def test_a_non_finite_error_is_a_value_error_and_a_floating_point_error(self):
+        optimizer = self.make(THETA0, LR)
+        for kind in (ValueError, FloatingPointError):
+            with pytest.raises(kind, match="non-finite loss at step 1: nan"):
+                optimizer.step(lambda theta: (np.nan, np.zeros(6)))
+
+    # Arguments
+
+    @pytest.mark.parametrize("lr", [-1e-3, np.nan, np.inf, -np.inf])
+    def test_a_learning_rate_out_of_range_is_refused(self, lr):
+        with pytest.raises(ValueError, match=rf"lr must be finite and .* 0, got {lr}"):
+            self.make(THETA0, lr)
+        optimizer = self.advanced(3)
+        before = optimizer.state_dict()
+        with pytest.raises(ValueError, match=rf"lr must be finite and .* 0, got {lr}"):
+            optimizer.lr = lr
+        assert identical(optimizer.state_dict(), before)
+
+    @pytest.mark.parametrize("lr", ["0.1", None, True, 0.1j, [0.1], np.array([0.1])])
+    def test_a_learning_rate_that_is_no_number_is_refused(self, lr):
+        with pytest.raises(TypeError, match=f"lr must be a real number, got {type(lr).__name__}"):
+            self.make(THETA0, lr)
+        optimizer = self.advanced(3)
+        before = optimizer.state_dict()
+        with pytest.raises(TypeError, match=f"lr must be a real number, got {type(lr).__name__}"):
+            optimizer.lr = lr
+        assert identical(optimizer.state_dict(), before)
+
+    @pytest.mark.parametrize(
+        ("theta0", "exception", "message"),
+        [
+            ([], ValueError, r"theta0 must have shape \(n,\) with n ≥ 1, got \(0,\)"),
+            (1.0, ValueError, r"theta0 must have shape .*, got \(\)"),
+            ([[1.0, 2.0]], ValueError, r"theta0 must have shape .*, got \(1, 2\)"),
+            ([1.0, np.nan], ValueError, "theta0 must be finite, got nan at index 1"),
+            ([np.inf, 1.0], ValueError, "theta0 must be finite, got inf at index 0"),
+            ([1.0 + 1j], TypeError, "theta0 must be real numbers .*complex128"),
+            (np.array([1.0, None]), TypeError, "theta0 must be real numbers .*object"),
+            ([True, False], TypeError, "theta0 must be real numbers .*bool"),
+            (["1.0"], TypeError, "theta0 must be real numbers .*<U3"),
+            (np.ones(2, np.float16), TypeError, "theta0 must be real numbers .*float16"),
+            (None, TypeError, "theta0 must be real numbers .*object"),
+        ],
+    )
+    def test_a_bad_start_is_refused(self, theta0, exception, message):
+        with pytest.raises(exception, match=message):
+            self.make(theta0, LR)

@@ -1,0 +1,359 @@
+import dataclasses
+
+import numba
+import numpy as np
+import pytest
+
+import glasscurv as gc
+
+NET = gc.MLP((2, 6, 3), activation="tanh")
+OPTIMIZERS = {
+    "sgd": lambda theta: gc.SGD(theta, 0.3, momentum=0.5),
+    "adam": lambda theta: gc.Adam(theta, 0.03),
+    "alice": lambda theta: gc.Alice(theta, 0.03, rng=1),
+}
+
+
+def clusters(rows, seed=0):
+    """Three clusters in the plane, easy to tell apart."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, rows)
+    centers = np.array([[2.0, 0.0], [-1.0, 2.0], [-1.0, -2.0]])
+    return centers[y] + 0.4 * rng.normal(size=(rows, 2)), y
+
+
+def run(optimizer="alice", epochs=4, rows=70, batch_size=16, rng=2, **options):
+    """Train on the clusters: (history, optimizer)."""
+    X, y = clusters(rows)
+    opt = OPTIMIZERS[optimizer](NET.initialize(0))
+    history = gc.train(NET, opt, X, y, epochs=epochs, batch_size=batch_size, rng=rng, **{"progress": False, **options})
+    return history, opt
+
+
+class Misbehaving(gc.MLP):
+    """A network whose gradient is nan at one call."""
+
+    def __init__(self, bad_call):
+        super().__init__((2, 6, 3), activation="tanh")
+        self.calls, self.bad_call, self.batches = 0, bad_call, []
+
+    def value_and_grad(self, theta, X, y):
+        self.calls += 1
+        self.batches.append((np.array(X), np.array(y)))
+        loss, gradient = super().value_and_grad(theta, X, y)
+        if self.calls == self.bad_call:
+            gradient[3] = np.nan
+        return loss, gradient
+
+
+# History
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_history_has_one_entry_a_step_and_one_an_epoch(name):
+    history, optimizer = run(name, validation=clusters(30, seed=1))
+    # 70 rows in batches of 16 are five steps, the last of 6 rows
+    assert history.step_loss.shape == (20,)
+    for field in (history.loss, history.validation_loss, history.validation_accuracy, history.evaluations):
+        assert field.shape == (4,)
+    assert {history.step_loss.dtype, history.loss.dtype, history.validation_loss.dtype} == {np.dtype(np.float64)}
+    assert np.issubdtype(history.evaluations.dtype, np.integer)
+    assert optimizer.steps == 20
+    assert history.evaluations[-1] == optimizer.evaluations
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_steps():
+    history, _ = run()
+    np.testing.assert_allclose(history.loss, history.step_loss.reshape(4, 5).mean(axis=1), rtol=1e-15)
+
+
+def test_evaluations_are_cumulative():
+    history, _ = run("alice")
+    # ten steps of warm-up take three each, then every fourth of five a epoch: steps 12, 16 and 20
+    assert history.evaluations.tolist() == [15, 30, 30 + 5 + 2, 37 + 5 + 4]
+    assert run("adam")[0].evaluations.tolist() == [5, 10, 15, 20]
+
+
+def test_validation_is_measured_at_the_centre_after_each_epoch():
+    Xv, yv = clusters(30, seed=1)
+    history, optimizer = run(validation=(Xv, yv))
+    assert history.validation_loss[-1] == NET.value(optimizer.theta, Xv, yv)
+    assert history.validation_accuracy[-1] == np.mean(NET.predict(optimizer.theta, Xv) == yv)
+    shorter, _ = run(epochs=3, validation=(Xv, yv))
+    assert np.array_equal(shorter.validation_loss, history.validation_loss[:3])
+
+
+def test_without_validation_there_is_none_in_the_history():
+    history, _ = run()
+    assert history.validation_loss is None
+    assert history.validation_accuracy is None
+
+
+def test_validation_does_not_disturb_training():
+    assert np.array_equal(run()[1].theta, run(validation=clusters(30, seed=1))[1].theta)
+
+
+def test_a_history_is_frozen():
+    history, _ = run(epochs=1)
+    with pytest.raises(dataclasses.FrozenInstanceError, match="loss"):
+        history.loss = np.zeros(1)
+
+
+# Minibatches
+
+
+def test_every_row_is_used_once_an_epoch_with_its_own_target():
+    X, y = clusters(70)
+    net = Misbehaving(bad_call=-1)
+    optimizer = gc.SGD(NET.initialize(0), 0.1)
+    gc.train(net, optimizer, X, y, epochs=3, batch_size=16, rng=0, progress=False)
+    assert [len(batch[1]) for batch in net.batches] == [16, 16, 16, 16, 6] * 3
+    rows = np.column_stack([X, y])
+    for epoch in range(3):
+        seen = np.vstack([np.column_stack(batch) for batch in net.batches[5 * epoch : 5 * epoch + 5]])
+        assert not np.array_equal(seen, rows)
+        assert np.array_equal(seen[np.lexsort(seen.T)], rows[np.lexsort(rows.T)])
+    assert not np.array_equal(net.batches[0][0], net.batches[5][0])  # each epoch has its own order
+
+
+def test_the_three_gradients_of_a_step_share_their_minibatch():
+    X, y = clusters(70)
+    net = Misbehaving(bad_call=-1)
+    gc.train(net, gc.Alice(NET.initialize(0), 0.03, rng=1), X, y, epochs=1, batch_size=16, rng=0, progress=False)
+    assert len(net.batches) == 15
+    for step in range(5):
+        plus, minus, center = (batch[0] for batch in net.batches[3 * step : 3 * step + 3])
+        assert np.array_equal(plus, minus)
+        assert np.array_equal(plus, center)
+
+
+def test_a_batch_larger_than_the_data_takes_all_of_it():
+    history, optimizer = run(epochs=2, batch_size=1000)
+    assert history.step_loss.shape == (2,)
+    assert optimizer.steps == 2
+
+
+# Determinism
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_equal_seeds_give_equal_bits(name):
+    (one, first), (other, second) = run(name), run(name)
+    assert one.step_loss.tobytes() == other.step_loss.tobytes()
+    assert first.theta.tobytes() == second.theta.tobytes()
+    assert run(name, rng=np.random.default_rng(2))[1].theta.tobytes() == first.theta.tobytes()
+    assert not np.array_equal(run(name, rng=3)[1].theta, first.theta)
+
+
+def test_the_arrays_of_the_caller_never_change():
+    X, y = clusters(70)
+    kept = X.copy(), y.copy()
+    X.setflags(write=False)
+    y.setflags(write=False)
+    gc.train(NET, OPTIMIZERS["alice"](NET.initialize(0)), X, y, epochs=1, rng=0, progress=False, validation=(X, y))
+    assert X.tobytes() == kept[0].tobytes()
+    assert y.tobytes() == kept[1].tobytes()
+
+
+def test_float32_parameters_stay_float32():
+    X, y = clusters(70)
+    optimizer = gc.Alice(NET.initialize(0, dtype=np.float32), 0.03, rng=1)
+    gc.train(NET, optimizer, X, y, epochs=2, rng=0, progress=False)
+    assert optimizer.theta.dtype == np.float32
+
+
+# Learning
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_loss_falls(name):
+    history, _ = run(name, epochs=20, validation=clusters(200, seed=1))
+    assert history.loss[-1] < 0.2 * history.loss[0]
+    assert history.validation_accuracy[-1] > 0.98
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda theta: gc.SGD(theta, 0.1, momentum=0.5),
+        lambda theta: gc.Adam(theta, 0.03),
+        lambda theta: gc.Alice(theta, 0.1, rng=1),
+    ],
+    ids=list(OPTIMIZERS),
+)
+def test_a_regression_trains(make):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, (80, 1))
+    y = np.sin(2 * X[:, 0])
+    net = gc.MLP((1, 8, 1), activation="tanh", loss="mse")
+    optimizer = make(net.initialize(3))
+    history = gc.train(net, optimizer, X, y, epochs=100, batch_size=20, validation=(X, y), rng=0, progress=False)
+    assert history.validation_accuracy is None
+    assert history.validation_loss.shape == (100,)
+    # the best constant leaves 0.45, the best line 0.43
+    assert history.validation_loss[-1] < 0.1
+    assert history.validation_loss[-1] == net.value(optimizer.theta, X, y)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="9000 parameters are too many for loops in plain Python")
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("options", [{"hessian": "zero"}, {"glass": False}, {}], ids=["glass", "hessian", "both"])
+def test_alice_learns_the_digits_with_either_term_and_with_both(options, seed):
+    digits = gc.data.load_digits()
+    net = gc.MLP((64, 64, 64, 10))
+    optimizer = gc.Alice(net.initialize(seed), lr=1e-2, rng=seed + 10, **options)
+    validation = digits.X_validation, digits.y_validation
+    history = gc.train(
+        net, optimizer, digits.X, digits.y, epochs=40, validation=validation, rng=seed + 20, progress=False
+    )
+    assert history.validation_accuracy[-1] > 0.96
+
+
+# Progress
+
+
+def test_without_progress_nothing_is_printed(capsys):
+    run(progress=False, validation=clusters(30, seed=1))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_progress_bar_goes_to_standard_error(capsys):
+    history, _ = run(progress=True, validation=clusters(30, seed=1))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "training" in err
+    assert "4/4" in err
+    assert f"loss={history.loss[-1]:.4f}" in err
+    assert f"validation={history.validation_loss[-1]:.4f}" in err
+    assert f"accuracy={history.validation_accuracy[-1]:.3f}" in err
+
+
+def test_the_progress_bar_shows_only_what_was_measured(capsys):
+    history, _ = run(progress=True)
+    err = capsys.readouterr().err
+    assert f"loss={history.loss[-1]:.4f}" in err
+    assert "nan" not in err
+
+
+def test_progress_does_not_change_the_result(capsys):
+    assert run(progress=True)[1].theta.tobytes() == run(progress=False)[1].theta.tobytes()
+
+
+# Failures
+
+
+@pytest.mark.parametrize("bad_call", [1, 2, 3])
+def test_a_gradient_that_is_not_finite_names_the_step(bad_call):
+    X, y = clusters(70)
+    optimizer = gc.SGD(NET.initialize(0), 0.1)
+    with pytest.raises(gc.NonFiniteError, match=f"non-finite gradient at step {bad_call}: 1 of 39 entries"):
+        gc.train(Misbehaving(bad_call), optimizer, X, y, epochs=2, batch_size=16, rng=0, progress=False)
+    assert optimizer.steps == bad_call - 1
+
+
+def test_after_a_failure_the_optimizer_is_as_before_the_step():
+    X, y = clusters(70)
+    failing, whole = (gc.Alice(NET.initialize(0), 0.03, rng=1) for _ in range(2))
+    # calls 13 to 15 are step 5, the last of the first epoch
+    with pytest.raises(gc.NonFiniteError, match="at step 5"):
+        gc.train(Misbehaving(14), failing, X, y, epochs=1, batch_size=16, rng=0, progress=False)
+    order = np.random.default_rng(0).permutation(70)
+    for start in (0, 16, 32, 48):
+        rows = order[start : start + 16]
+        whole.step(lambda theta, rows=rows: NET.value_and_grad(theta, X[rows], y[rows]))
+    assert failing.theta.tobytes() == whole.theta.tobytes()
+    assert failing.state_dict()["rng"] == whole.state_dict()["rng"]
+
+
+def test_a_diverging_run_names_the_step():
+    X, y = clusters(70)
+    net = gc.MLP((2, 6, 1), loss="mse")
+    optimizer = gc.SGD(net.initialize(0), 1e200)
+    with np.errstate(all="ignore"), pytest.raises(gc.NonFiniteError, match="at step 2"):
+        gc.train(net, optimizer, X, y.astype(float), epochs=2, batch_size=16, rng=0, progress=False)
+    assert optimizer.steps == 1
+
+
+GOOD = {"epochs": 1, "batch_size": 16, "rng": 0, "progress": False}
+
+
+@pytest.mark.parametrize(
+    ("options", "exception", "message"),
+    [
+        ({"epochs": 0}, ValueError, "epochs must be ≥ 1, got 0"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer, got float"),
+        ({"epochs": True}, TypeError, "epochs must be an integer, got bool"),
+        ({"batch_size": 0}, ValueError, "batch_size must be ≥ 1, got 0"),
+        ({"batch_size": "all"}, TypeError, "batch_size must be an integer, got str"),
+        ({"rng": "seed"}, TypeError, r"rng must be None, an int or a numpy\.random\.Generator, got str"),
+        ({"rng": -1}, ValueError, "rng must be ≥ 0, got -1"),
+    ],
+)
+def test_bad_options_are_refused(options, exception, message):
+    X, y = clusters(20)
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    with pytest.raises(exception, match=message):
+        gc.train(NET, optimizer, X, y, **{**GOOD, **options})
+    assert optimizer.evaluations == 0
+
+
+X20, Y20 = clusters(20)
+# One bad row, in the last minibatch that rng=0 makes
+LATE = np.random.default_rng(0).permutation(20)[-1]
+ONE_NAN = np.where((np.arange(20) == LATE)[:, None], [0.0, np.nan], X20)
+ONE_FOREIGN = np.where(np.arange(20) == LATE, 3, Y20)
+REGRESSION = gc.MLP((2, 6, 1), activation="tanh", loss="mse")
+ONE_INFINITE = np.where(np.arange(20) == LATE, np.inf, X20[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "exception", "message"),
+    [
+        (X20, Y20[:-1], ValueError, r"y must have one entry for each of the 20 rows of X, got shape \(19,\)"),
+        (X20, 1, ValueError, r"y must have one entry for each of the 20 rows of X, got shape \(\)"),
+        (X20[:, :1], Y20, ValueError, r"X must have shape \(rows, 2\) .*got \(\d+, 1\)"),
+        (X20[:, 0], Y20, ValueError, r"X must have shape .*got \(20,\)"),
+        (X20[:0], Y20[:0], ValueError, r"X must have shape .*got \(0, 2\)"),
+        (ONE_NAN, Y20, ValueError, rf"X must be finite, got nan at index \({LATE}, 1\)"),
+        (X20 * 1j, Y20, TypeError, "X must be real numbers .*complex128"),
+        (X20, Y20.astype(float), TypeError, "y must be integer labels for cross_entropy, got dtype float64"),
+        (X20, np.eye(3, dtype=int)[Y20], ValueError, r"y must have shape \(\d+,\) .*got \(\d+, 3\)"),
+        (X20, ONE_FOREIGN, ValueError, "y must hold labels 0 to 2, got 0 to 3"),
+    ],
+)
+def test_bad_data_are_refused_before_the_first_step(X, y, exception, message):
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    with pytest.raises(exception, match=message):
+        gc.train(NET, optimizer, X, y, **{**GOOD, "batch_size": 2})
+    assert (optimizer.steps, optimizer.evaluations) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("validation", "exception", "message"),
+    [
+        ((X20, Y20[:-1]), ValueError, r"y must have shape \(20,\) like the rows of X, got \(19,\)"),
+        ((X20[:, :1], Y20), ValueError, r"X must have shape \(rows, 2\) .*got \(20, 1\)"),
+        ((ONE_NAN, Y20), ValueError, "X must be finite, got nan"),
+        ((X20, ONE_FOREIGN), ValueError, "y must hold labels 0 to 2, got 0 to 3"),
+        ((X20,), ValueError, "validation|unpack"),
+    ],
+)
+def test_bad_validation_data_are_refused_before_the_first_step(validation, exception, message):
+    # and not after an epoch has been spent
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    with pytest.raises(exception, match=message):
+        gc.train(NET, optimizer, X20, Y20, validation=validation, **GOOD)
+    assert (optimizer.steps, optimizer.evaluations) == (0, 0)
+
+
+def test_a_bad_value_is_refused_before_the_first_step_and_located_in_the_data():
+    optimizer = OPTIMIZERS["alice"](REGRESSION.initialize(0))
+    with pytest.raises(ValueError, match=f"y must be finite, got inf at index {LATE}"):
+        gc.train(REGRESSION, optimizer, X20, ONE_INFINITE, **{**GOOD, "batch_size": 2})
+    assert (optimizer.steps, optimizer.evaluations) == (0, 0)
+
+
+def test_parameters_of_another_network_are_refused():
+    optimizer = gc.SGD(np.zeros(NET.size + 1), 0.1)
+    with pytest.raises(ValueError, match=r"theta must have shape \(39,\), got \(40,\)"):
+        gc.train(NET, optimizer, X20, Y20, **GOOD)
