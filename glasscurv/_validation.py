@@ -82,7 +82,10 @@ def number(
     """Return a finite float in [low, high]; an open end is excluded."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # an int beyond the largest float
+        result = np.inf
     above = result > low if open_low else result >= low
     below = result < high if open_high else result <= high
     if not (np.isfinite(result) and above and below):
@@ -122,7 +125,9 @@ def returned_gradient(value: ArrayLike, size: int, where: str) -> FloatArray:
         raise ValueError(f"the gradient returned {where} must have shape ({size},), got {array.shape}")
     # One reduction finds a nan or an infinity without a temporary of size n; a finite sum proves there is
     # none, and only a sum that overflowed needs the full look.
-    if not np.isfinite(array.sum()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    if not np.isfinite(total):
         bad = np.flatnonzero(~np.isfinite(array))
         if bad.size:
             raise NonFiniteError(

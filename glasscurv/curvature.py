@@ -14,7 +14,7 @@ from glasscurv._validation import generator, integer, number, returned_gradient,
 from glasscurv._workers import ordered_map
 from glasscurv.core import statistics as core
 from glasscurv.kernels import glass_kernel, hessian_kernel
-from glasscurv.perturbations import Rademacher
+from glasscurv.perturbations import Rademacher, check_distribution, draw_direction
 
 Groups = Mapping[str, slice | NDArray[np.integer]]
 
@@ -308,11 +308,7 @@ def variation_exponent(
 
 def _moments(distribution: Distribution) -> tuple[float, float]:
     """E|z| and E z², which normalise the estimates."""
-    for method in ("sample", "absolute_moment"):
-        if not callable(getattr(distribution, method, None)):
-            raise TypeError(
-                f"distribution must have the methods sample and absolute_moment, got {type(distribution).__name__}"
-            )
+    check_distribution(distribution)
     return distribution.absolute_moment(1), distribution.absolute_moment(2)
 
 
@@ -321,7 +317,7 @@ def _directions(
 ) -> Iterator[FloatArray]:
     """Draw all directions here, in order, so that the workers do not change them."""
     for _ in range(count):
-        yield distribution.sample(center.size, rng).astype(center.dtype)
+        yield draw_direction(distribution, center, rng)
 
 
 def _gradients_on_line(

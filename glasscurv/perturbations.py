@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import gamma, gammaln
 
 from glasscurv._typing import Distribution, FloatArray
-from glasscurv._validation import choice, generator, integer, number
+from glasscurv._validation import choice, generator, integer, number, vector
 
 
 def _signs(n: int, rng: np.random.Generator) -> FloatArray:
@@ -237,6 +237,22 @@ def contamination(distribution: Distribution, term: Literal["glass", "hessian"] 
     """
     power = 1 if choice(term, "term", ("glass", "hessian")) == "glass" else 2
     return distribution.absolute_moment(power) * distribution.absolute_moment(-power)
+
+
+def check_distribution(distribution: Distribution) -> Distribution:
+    """Return `distribution` if it has the methods ``sample`` and ``absolute_moment``; raise TypeError if not."""
+    for method in ("sample", "absolute_moment"):
+        if not callable(getattr(distribution, method, None)):
+            raise TypeError(
+                f"distribution must have the methods sample and absolute_moment, got {type(distribution).__name__}"
+            )
+    return distribution
+
+
+def draw_direction(distribution: Distribution, like: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draw a direction with the size and dtype of `like`, checked: a user's distribution may return anything."""
+    direction = vector(distribution.sample(like.size, rng), "the distribution's sample", like.size)
+    return direction.astype(like.dtype, copy=False)
 
 
 def _power_primitive(x: float, p: float) -> float:

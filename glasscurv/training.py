@@ -98,6 +98,10 @@ def train(
     if targets.shape[:1] != (len(inputs),):
         raise ValueError(f"y must have one entry for each of the {len(inputs)} rows of X, got shape {targets.shape}")
     total, size, source = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1), generator(rng)
+    network.check_data(inputs, targets)
+    if validation is not None:
+        X_validation, y_validation = validation
+        network.check_data(X_validation, y_validation)
     step_loss: list[float] = []
     records: list[tuple[float, float, float, int]] = []
     with tqdm(total=total, desc="training", unit="epoch", disable=not progress) as bar:
@@ -108,7 +112,12 @@ def train(
             loss = float(np.mean(step_loss[-len(batches) :]))
             checked = _validate(network, optimizer, validation)
             records.append((loss, *checked, optimizer.evaluations))
-            bar.set_postfix(loss=f"{loss:.4f}", validation=f"{checked[0]:.4f}", accuracy=f"{checked[1]:.3f}")
+            shown = {"loss": f"{loss:.4f}"}
+            if validation is not None:
+                shown["validation"] = f"{checked[0]:.4f}"
+                if network.loss.name == "cross_entropy":
+                    shown["accuracy"] = f"{checked[1]:.3f}"
+            bar.set_postfix(shown)
             bar.update()
     losses, validation_losses, accuracies, evaluations = (np.array(column) for column in zip(*records, strict=True))
     return History(

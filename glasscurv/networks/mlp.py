@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from glasscurv._typing import FloatArray, RngLike
-from glasscurv._validation import choice, generator, integer, matrix, real_array
+from glasscurv._validation import choice, finite, generator, integer, matrix, real_array
 from glasscurv.networks.activations import ACTIVATIONS, Activation
 from glasscurv.networks.losses import LOSSES
 
@@ -213,6 +213,7 @@ class MLP:
         direction = real_array(v, "v")
         if direction.shape != (self.size,):
             raise ValueError(f"v must have shape ({self.size},), got {direction.shape}")
+        finite(direction, "v")
         layers, changes = self.unflatten(parameters), self.unflatten(direction.astype(parameters.dtype))
         preactivations, activations = self._forward(parameters, inputs)
         # Forward: derivatives along v of pre-activations (dy) and activations (dx).
@@ -237,6 +238,11 @@ class MLP:
                 bend = self.activation.second_derivative(y_below)
                 delta, ddelta = signal * slope, dsignal * slope + signal * bend * dys[k - 1]
         return product
+
+    def check_data(self, X: ArrayLike, y: ArrayLike) -> None:
+        """Raise what `value_and_grad` would raise for these inputs and targets."""
+        inputs = self._inputs(X, np.dtype(np.float64))
+        self.loss.targets(y, (len(inputs), self.layers[-1]), np.dtype(np.float64))
 
     def _forward(self, theta: FloatArray, X: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
         """Pre-activations of every layer and the inputs to every layer."""

@@ -1,5 +1,7 @@
 """Adam."""
 
+from collections.abc import Sequence
+
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import ValueAndGrad
@@ -69,6 +71,8 @@ class Adam(Optimizer):
 
 def check_betas(betas: tuple[float, float]) -> tuple[float, float]:
     """Return two averaging weights in [0, 1)."""
+    if not isinstance(betas, Sequence):
+        raise TypeError(f"betas must be two numbers in [0, 1), got {type(betas).__name__}")
     if len(betas) != 2:
         raise ValueError(f"betas must be two numbers in [0, 1), got {betas!r}")
     return (

@@ -25,7 +25,7 @@ from glasscurv.core import steps as core
 from glasscurv.nesterov import exact_step_fraction
 from glasscurv.optimizers.adam import check_betas
 from glasscurv.optimizers.base import Optimizer
-from glasscurv.perturbations import Rademacher
+from glasscurv.perturbations import Rademacher, check_distribution, draw_direction
 from glasscurv.steps import LIMITERS, Limiter
 
 Hessian = Literal["abs", "rms", "zero", "diagonal"]
@@ -139,7 +139,7 @@ class Alice(Optimizer):
         self.glass = bool(glass)
         self.quick_steps = integer(quick_steps, "quick_steps", 0)
         self.length = None if length is None else number(length, "length", 0, open_low=True)
-        self.distribution = distribution
+        self.distribution = check_distribution(distribution)
         self._glass_moment = distribution.absolute_moment(1)
         self._hessian_moment = distribution.absolute_moment(1 if self.hessian in ("abs", "zero") else 2)
         theta = self._arrays["theta"]
@@ -180,6 +180,7 @@ class Alice(Optimizer):
         return {"lr": self.lr, "lr_min": self.lr_min, "lr_max": self.lr_max}
 
     def _warming_up(self, step: int) -> bool:
+        # As in the reference in floating point, where 1/(1 − 0.95) is 19.99999999999998: 19 steps, not 20.
         return step <= 1 / (1 - self.betas[0])
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
@@ -190,7 +191,7 @@ class Alice(Optimizer):
         full = self.is_full_step(step)
         length = self.lr if self.length is None else self.length
         if full:
-            direction = self.distribution.sample(nu.size, self._rng).astype(nu.dtype)
+            direction = draw_direction(self.distribution, nu, self._rng)
             for sign, gradient in ((1, self._plus), (-1, self._minus)):
                 core.perturb(nu, direction, sign * length, self._point)
                 self._evaluate(value_and_grad, self._point, gradient)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
-from glasscurv._validation import NonFiniteError, generator, number, returned_gradient, vector
+from glasscurv._validation import NonFiniteError, generator, integer, number, returned_gradient, vector
 
 
 class Optimizer:
@@ -127,11 +127,31 @@ class Optimizer:
         ValueError
             The state is of another optimizer, of another size or dtype, not finite, or incomplete.
         """
+        self._check_state(state)
+        hyperparameters = {name: number(value, name, 0) for name, value in state["hyperparameters"].items()}
+        steps, evaluations = (integer(state[name], name, 0) for name in ("steps", "evaluations"))
+        try:
+            self._rng.bit_generator.state = state["rng"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"rng of the state does not fit this generator: {error!r}") from error
+        for name, array in self._arrays.items():
+            array[:] = state["arrays"][name]
+        for name, value in hyperparameters.items():
+            setattr(self, f"_{name}", value)
+        self.steps, self.evaluations = steps, evaluations
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        """Check what a saved state is made of; numbers and the random generator's state are checked on use."""
+        if not isinstance(state, dict):
+            raise TypeError(f"state must be a dict, got {type(state).__name__}")
         missing = {"optimizer", "steps", "evaluations", "hyperparameters", "rng", "arrays"} - state.keys()
         if missing:
             raise ValueError(f"state lacks {', '.join(sorted(missing))}")
         if state["optimizer"] != type(self).__name__:
             raise ValueError(f"state must be of {type(self).__name__}, got {state['optimizer']}")
+        for key in ("arrays", "hyperparameters", "rng"):
+            if not isinstance(state[key], dict):
+                raise TypeError(f"{key} of the state must be a dict, got {type(state[key]).__name__}")
         arrays, names = state["arrays"], self._hyperparameters().keys()
         if arrays.keys() != self._arrays.keys() or state["hyperparameters"].keys() != names:
             raise ValueError(
@@ -145,12 +165,6 @@ class Optimizer:
                     f"state array {name!r} must be finite with shape {array.shape} and dtype {array.dtype}, "
                     f"got {new.shape} and {new.dtype}"
                 )
-        self._rng.bit_generator.state = state["rng"]
-        for name, array in self._arrays.items():
-            array[:] = arrays[name]
-        for name, value in state["hyperparameters"].items():
-            setattr(self, f"_{name}", value)
-        self.steps, self.evaluations = int(state["steps"]), int(state["evaluations"])
 
     def _hyperparameters(self) -> dict[str, float]:
         """Return the settings that may change during a run and so belong to the saved state."""
@@ -165,7 +179,11 @@ class Optimizer:
         view.setflags(write=False)
         loss, gradient = value_and_grad(view)
         where = f"at step {self.steps + 1}"
-        out[:] = returned_gradient(gradient, out.size, where)
+        checked = returned_gradient(gradient, out.size, where)
+        with np.errstate(over="ignore"):
+            out[:] = checked
+        if out.dtype != checked.dtype:  # what is finite in float64 may be too large for float32
+            returned_gradient(out, out.size, where)
         self.evaluations += 1
         if not np.isfinite(loss):
             raise NonFiniteError(f"non-finite loss {where}: {loss}")

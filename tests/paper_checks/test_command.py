@@ -1,0 +1,120 @@
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from paper_checks import __main__ as command
+from paper_checks.outcome import Finding, Outcome
+from paper_checks.registry import CHECKS
+from paper_checks.runner import run_checks
+
+
+def invoke(*arguments):
+    import typer
+
+    app = typer.Typer()
+    app.command()(command.main)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def two_checks(monkeypatch):
+    """Replace the registry by a check that holds and one that can be made to fail."""
+
+    def check(measurement):
+        finding = Finding("a <number>", 1.0, measurement, interval=0.01)
+        return SimpleNamespace(CLAIM="One & all", SOURCE="theory 0", run=lambda settings: Outcome([finding]))
+
+    checks = {"good": check(1.0), "other": check(1.0)}
+    monkeypatch.setattr(command, "CHECKS", checks)
+    return checks
+
+
+def test_all_claims_hold_and_the_report_is_written(two_checks, tmp_path):
+    result = invoke("--report", tmp_path / "new" / "report")
+    assert result.exit_code == 0
+    assert "2 of 2 claims hold" in result.output
+    page = (tmp_path / "new" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "One &amp; all" in page
+    assert "a &lt;number&gt;" in page
+    results = json.loads((tmp_path / "new" / "report" / "results.json").read_text(encoding="utf-8"))
+    assert [check["holds"] for check in results["checks"]] == [True, True]
+    assert results["checks"][0]["findings"][0]["measurement"] == 1.0
+
+
+def test_a_failing_claim_exits_with_one(two_checks, tmp_path):
+    two_checks["other"].run = lambda settings: Outcome([Finding("a number", 1.0, 2.0)])
+    result = invoke("--report", tmp_path)
+    assert result.exit_code == 1
+    assert "1 of 2 claims hold" in result.output
+    assert "Failing: other" in result.output
+
+
+def test_a_check_that_breaks_down_fails_and_the_others_still_run(two_checks, tmp_path):
+    def broken(settings):
+        raise ZeroDivisionError("no landscapes")
+
+    two_checks["good"].run = broken
+    result = invoke("--report", tmp_path)
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.output
+    assert "1 of 2 claims hold" in result.output
+
+
+def test_only_runs_the_named_checks(two_checks, tmp_path):
+    result = invoke("--only", "other", "--report", tmp_path)
+    assert "1 of 1 claims hold" in result.output
+
+
+def test_unknown_names_are_refused(two_checks, tmp_path):
+    result = invoke("--only", "nothing", "--report", tmp_path)
+    assert result.exit_code == 2
+    assert "no check is named nothing" in result.output
+
+
+def test_report_that_is_a_file_is_refused_before_anything_runs(two_checks, tmp_path):
+    (tmp_path / "report").write_text("mine")
+    result = invoke("--report", tmp_path / "report")
+    assert result.exit_code == 2
+    assert (tmp_path / "report").read_text() == "mine"
+
+
+def test_full_and_seed_reach_the_checks(two_checks, tmp_path):
+    seen = []
+
+    def record(settings):
+        seen.append((settings.scale, settings.rng.random()))
+        return Outcome([Finding("a number", 1.0, 1.0)])
+
+    two_checks["good"].run = two_checks["other"].run = record
+    invoke("--report", tmp_path)
+    invoke("--only", "other", "--report", tmp_path)
+    invoke("--only", "other", "--full", "--report", tmp_path)
+    invoke("--only", "other", "--seed", 5, "--report", tmp_path)
+    (_, first), (_, among), (_, alone), (full_scale, full), (_, other_seed) = seen
+    assert among == alone == full
+    assert len({first, among, other_seed}) == 3
+    assert full_scale == 8
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    first, second = (
+        [f.measurement for f in next(run_checks([("nesterov", CHECKS["nesterov"])], seed=3)).outcome.findings]
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_list_and_a_real_check_from_the_command_line(tmp_path):
+    listing = subprocess.run(
+        [sys.executable, "-m", "paper_checks", "--list"], capture_output=True, text=True, check=True
+    )
+    for name in CHECKS:
+        assert name in listing.stdout
+    options = ["--only", "nesterov", "--report", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "paper_checks", *options], capture_output=True, check=True)
+    assert (tmp_path / "figures" / "nesterov.svg").stat().st_size > 0
+    assert (tmp_path / "figures" / "nesterov.png").stat().st_size > 0
