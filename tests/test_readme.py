@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import numba
-import numpy as np
 import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
