@@ -48,14 +48,15 @@ def run(settings: Settings) -> Outcome:
         mean_finding("digits MLP: covariance between units / variance", 0.0, between, scale=1.0, tolerance=0.02),
     ]
 
-    figure, ax = axes("One moving coordinate on random hinges", "|δ_j|", "mean square variation / (R_jj · length)")
+    figure, ax = axes(
+        "One moving coordinate on random hinges", r"$|\delta_j|$", "mean square of the variation, relative"
+    )
     edges = np.quantile(lengths, np.linspace(0, 1, 9))
     bins = np.digitize(lengths, edges[1:-1])
     center = [lengths[bins == b].mean() for b in range(8)]
     scale = np.mean(own[1])
     for values, name, colour in ((own[1], "moving coordinate j", BLUE), (others[1], "resting coordinates i", ORANGE)):
         ax.plot(center, [values[bins == b].mean() / scale for b in range(8)], "o-", color=colour, label=name)
-    ax.set_ylabel("mean square variation, relative")
     ax.set_xlim(0)
     ax.set_ylim(0)
     ax.legend()

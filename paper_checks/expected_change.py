@@ -57,6 +57,8 @@ def run(settings: Settings) -> Outcome:
     ts = np.geomspace(LENGTHS[0] / 1.5, LENGTHS[-1] * 1.5, 50)
     ax.loglog(ts, [gc.directional_glass_change(t, density) for t in ts], color=ORANGE, label=r"$c\sqrt{\rho}\,t^{3/2}$")
     ax.loglog(LENGTHS, absolute.mean(axis=1), "o", color=BLUE, label=f"measured, {landscapes} landscapes")
+    ax.set_xticks(LENGTHS, [str(t) for t in LENGTHS])
+    ax.minorticks_off()
     ax.legend(title="the Hessian model predicts 0")
     return Outcome(findings, figure)
 

@@ -62,6 +62,7 @@ def run(settings: Settings) -> Outcome:
     ax.plot(r, 2 / r, color=ORANGE, label="2/(m − 2)")
     contrasts, means, intervals = zip(*variances, strict=True)
     ax.errorbar(contrasts, means, intervals, fmt="o", color=BLUE, capsize=5, label="measured")
+    ax.set_xticks(r)
     ax.set_ylim(0)
     ax.legend()
     return Outcome(findings, figure)

@@ -69,6 +69,7 @@ def run(settings: Settings) -> Outcome:
     ax.errorbar(
         list(samples), [f.measurement for f in findings], [f.interval for f in findings], fmt="o", color=BLUE, capsize=5
     )
+    ax.margins(x=0.2)
     ax.set_ylim(0, 1)
     ax.legend()
     return Outcome(findings, figure)
