@@ -3,7 +3,7 @@
 Every message names the argument, says what was expected and what came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from glasscurv._typing import FloatArray, RngLike
 
 Choice = TypeVar("Choice", bound=str)
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class NonFiniteError(ValueError, FloatingPointError):
@@ -106,6 +107,13 @@ def choice(value: Choice, name: str, options: Sequence[str]) -> Choice:
     """Return `value` if it is one of `options`."""
     if value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    return value
+
+
+def function(value: Function, name: str) -> Function:
+    """Return `value` if it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {type(value).__name__}")
     return value
 
 

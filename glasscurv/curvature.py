@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtri
 
 from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
-from glasscurv._validation import generator, integer, number, returned_gradient, vector
+from glasscurv._validation import function, generator, integer, number, returned_gradient, vector
 from glasscurv._workers import ordered_map
 from glasscurv.core import statistics as core
 from glasscurv.kernels import glass_kernel, hessian_kernel
@@ -155,6 +155,7 @@ def estimate_curvature(
     >>> bool(np.all(abs(estimate.glass_density / exact - 1) < 0.35)), estimate.evaluations
     (True, 801)
     """
+    function(gradient, "gradient")
     center = vector(theta, "theta").copy()
     center.setflags(write=False)
     sigma = number(length, "length", 0, open_low=True)
@@ -274,6 +275,7 @@ def variation_exponent(
     >>> bool(abs(fit.exponent["all"] - 1) < 0.2)
     True
     """
+    function(gradient, "gradient")
     center = vector(theta, "theta").copy()
     center.setflags(write=False)
     sigmas = vector(np.asarray(lengths, np.float64), "lengths")

@@ -11,13 +11,11 @@ from typing import Literal
 import numpy as np
 from scipy.special import gamma, gammaln
 
-from glasscurv._typing import Distribution, FloatArray
+from glasscurv._typing import Distribution, FloatArray, RngLike
 from glasscurv._validation import choice, generator, integer, number, vector
 
 
 def _signs(n: int, rng: np.random.Generator) -> FloatArray:
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
     return 2.0 * rng.integers(0, 2, size=integer(n, "n", 1), dtype=np.int8) - 1.0
 
 
@@ -34,9 +32,9 @@ class Rademacher:
     1.0
     """
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, n: int, rng: RngLike = None) -> FloatArray:
         """Draw one direction, shape (n,)."""
-        return _signs(n, rng)
+        return _signs(n, generator(rng))
 
     def absolute_moment(self, p: float) -> float:
         """Return E|z|^p = 1."""
@@ -55,7 +53,7 @@ class Gaussian:
     (1.0, inf)
     """
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, n: int, rng: RngLike = None) -> FloatArray:
         """Draw one direction, shape (n,)."""
         return generator(rng).standard_normal(integer(n, "n", 1))
 
@@ -98,9 +96,10 @@ class Uniform:
         if number(self.low, "low") >= number(self.high, "high"):
             raise ValueError(f"low must be below high, got low={self.low} and high={self.high}")
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, n: int, rng: RngLike = None) -> FloatArray:
         """Draw one direction, shape (n,)."""
-        return _signs(n, rng) * rng.uniform(self.low, self.high, n)
+        source = generator(rng)
+        return _signs(n, source) * source.uniform(self.low, self.high, n)
 
     def absolute_moment(self, p: float) -> float:
         """Return E|z|^p, infinite for p ≤ −1 when 0 is in [low, high]."""
@@ -136,7 +135,7 @@ class Sphere:
     def __post_init__(self) -> None:
         integer(self.dimension, "dimension", 1)
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, n: int, rng: RngLike = None) -> FloatArray:
         """Draw one direction, shape (n,), n = dimension."""
         if integer(n, "n", 1) != self.dimension:
             raise ValueError(f"n must be the sphere's dimension {self.dimension}, got {n}")
@@ -184,9 +183,10 @@ class SparseRademacher:
     def __post_init__(self) -> None:
         number(self.probability, "probability", 0, 1, open_low=True)
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, n: int, rng: RngLike = None) -> FloatArray:
         """Draw one direction, shape (n,)."""
-        return _signs(n, rng) * (rng.random(n) < self.probability)
+        source = generator(rng)
+        return _signs(n, source) * (source.random(n) < self.probability)
 
     def absolute_moment(self, p: float) -> float:
         """Return E|z|^p: q for p > 0, 1 for p = 0, infinite for p < 0 unless q = 1."""

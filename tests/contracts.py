@@ -462,6 +462,18 @@ class OptimizerContract:
             with pytest.raises(kind, match="non-finite loss at step 1: nan"):
                 optimizer.step(lambda theta: (np.nan, np.zeros(6)))
 
+    @pytest.mark.parametrize("result", [1.0, np.zeros(6), (1.0, np.zeros(6), 0), None])
+    def test_a_callable_that_does_not_return_a_pair_is_refused(self, result):
+        optimizer = self.advanced(3)
+        before = optimizer.state_dict()
+        with pytest.raises(TypeError, match=r"value_and_grad must return \(loss, gradient\), got"):
+            optimizer.step(lambda theta: result)
+        assert identical(optimizer.state_dict(), before)
+
+    def test_what_cannot_be_called_is_refused(self):
+        with pytest.raises(TypeError, match="value_and_grad must be callable, got float"):
+            self.make(THETA0, LR).step(1.0)
+
     # Arguments
 
     @pytest.mark.parametrize("lr", [-1e-3, np.nan, np.inf, -np.inf])

@@ -308,6 +308,10 @@ def test_bad_arguments_are_refused():
     def gradient(theta):
         return np.array(theta)
 
+    with pytest.raises(TypeError, match="gradient must be callable, got str"):
+        gc.estimate_curvature("gradient", [1.0])
+    with pytest.raises(TypeError, match="gradient must be callable, got NoneType"):
+        gc.variation_exponent(None, [1.0], [0.1, 0.2])
     with pytest.raises(ValueError, match="theta must be finite"):
         gc.estimate_curvature(gradient, [np.inf])
     with pytest.raises(TypeError, match="theta must be real numbers"):

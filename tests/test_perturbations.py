@@ -135,6 +135,11 @@ def test_same_generator_state_gives_the_same_sample(law):
 
 
 @pytest.mark.parametrize("law", LAWS, ids=NAMES)
+def test_a_seed_stands_for_its_generator(law):
+    np.testing.assert_array_equal(law.sample(6, 3), law.sample(6, np.random.default_rng(3)))
+
+
+@pytest.mark.parametrize("law", LAWS, ids=NAMES)
 def test_bad_sample_arguments_are_refused(law):
     with pytest.raises(TypeError, match=r"rng must be"):
         law.sample(6, np.random.RandomState(0))

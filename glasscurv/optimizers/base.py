@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
-from glasscurv._validation import NonFiniteError, generator, integer, number, returned_gradient, vector
+from glasscurv._validation import NonFiniteError, function, generator, integer, number, returned_gradient, vector
 
 
 class Optimizer:
@@ -86,6 +86,7 @@ class Optimizer:
         ValueError, TypeError
             A gradient of the wrong shape or kind.
         """
+        function(value_and_grad, "value_and_grad")
         generator_state, evaluations = self._rng.bit_generator.state, self.evaluations
         try:
             loss = self._update(value_and_grad)
@@ -177,7 +178,10 @@ class Optimizer:
         """Write the gradient at `point` into `out` and return the loss, both checked."""
         view = point.view()
         view.setflags(write=False)
-        loss, gradient = value_and_grad(view)
+        result: Any = value_and_grad(view)
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise TypeError(f"value_and_grad must return (loss, gradient), got {type(result).__name__}")
+        loss, gradient = result
         where = f"at step {self.steps + 1}"
         checked = returned_gradient(gradient, out.size, where)
         with np.errstate(over="ignore"):
