@@ -65,7 +65,7 @@ class Row:
 
 @jit
 def triad(out: Array, b: Array, c: Array, factor: np.floating[Any]) -> None:
-    """Out ← b + factor c."""
+    """Write b + factor c into `out`."""
     for i in range(out.size):
         out[i] = b[i] + factor * c[i]
 

@@ -81,7 +81,7 @@ def quasi_newton_step(
     largest: float,
     out: FloatArray,
 ) -> bool:
-    """Out ← −sign(g) d, coordinate by coordinate; False if an input was not finite or h or ρ was negative."""
+    """Write −sign(g) d into `out`; return False if an input was not finite or a curvature negative."""
     invalid = False
     for i in range(gradient.size):
         g, h, rho = np.float64(gradient[i]), np.float64(hessian[i]), np.float64(density[i])
@@ -103,7 +103,7 @@ def bound_step(
     eps: float,
     out: FloatArray,
 ) -> None:
-    """Out ← the clamped length, against the gradient's sign (+ where the gradient is 0)."""
+    """Write the clamped length into `out`, against the gradient's sign (+ where the gradient is 0)."""
     for i in range(step.size):
         g = np.float64(gradient[i])
         length = clamp_length(
@@ -134,12 +134,9 @@ def joint_units(
 
 
 @jit
-def joint_length(slope: float, hessian: float, density: float, weight: float) -> tuple[float, float]:
-    """d(S) = 2|g| / (h + sqrt(h² + 6cρ|g|/S)) and d ln d / d ln S, for weight = 6c/S."""
-    root = hypotenuse(hessian, np.sqrt(weight) * np.sqrt(density) * np.sqrt(slope))
-    if root == 0.0:
-        return 0.0, 0.0
-    return 2.0 * slope / (hessian + root), 0.5 * (root - hessian) / root
+def joint_root(slope: float, hessian: float, density: float, weight: float) -> float:
+    """sqrt(h² + 6cρ|g|/S) for weight = 6c/S: the joint step has d(S) = |g|/h* with h* = ½ (h + this root)."""
+    return hypotenuse(hessian, np.sqrt(weight) * np.sqrt(density) * np.sqrt(slope))
 
 
 @jit
@@ -160,11 +157,14 @@ def joint_sums(
         if rho == 0.0:
             continue
         slope = min((abs(np.float64(gradient[i])) + eps) * slope_scale, CEILING)
-        length, exponent = joint_length(slope, min(np.float64(hessian[i]) * curvature_scale, CEILING), rho, weight)
-        size = rho ** (1.0 / 3.0) * length
+        h = min(np.float64(hessian[i]) * curvature_scale, CEILING)
+        root = joint_root(slope, h, rho, weight)
+        if root == 0.0:
+            continue
+        size = rho ** (1.0 / 3.0) * 2.0 * slope / (h + root)
         square = size * size * size
         total += square
-        derivative += 3.0 * exponent * square
+        derivative += 1.5 * (root - h) / root * square  # d ln d³ / d ln S = ³⁄₂ (root − h)/root
     return total, derivative
 
 
@@ -180,14 +180,13 @@ def joint_step(
     largest: float,
     out: FloatArray,
 ) -> None:
-    """Out ← −sign(g) |g| / (h* + eps) with the joint step's own effective curvature h* = |g| / d(S)."""
+    """Write −sign(g) |g| / (h* + eps) into `out`, with the joint step's own effective curvature h* = |g| / d(S)."""
     for i in range(gradient.size):
         g = np.float64(gradient[i])
         rho = np.float64(density[i]) * slope_scale * curvature_scale
         slope = (abs(g) + eps) * slope_scale
-        hessian_scaled = np.float64(hessian[i]) * curvature_scale
-        root = hypotenuse(hessian_scaled, np.sqrt(weight) * np.sqrt(rho) * np.sqrt(slope))
-        curvature = 0.5 * (hessian_scaled + root) / curvature_scale + eps
+        h = np.float64(hessian[i]) * curvature_scale
+        curvature = 0.5 * (h + joint_root(slope, h, rho, weight)) / curvature_scale + eps
         if g == 0.0:
             length = 0.0
         elif abs(g) >= curvature * largest:
@@ -199,7 +198,7 @@ def joint_step(
 
 @jit
 def perturb(point: FloatArray, direction: FloatArray, length: float, out: FloatArray) -> None:
-    """Out ← ν + σz."""
+    """Write ν + σz into `out`."""
     for i in range(point.size):
         out[i] = point[i] + length * direction[i]
 

@@ -86,7 +86,7 @@ def test_every_compiled_function_is_covered():
         "effective_curvature",
         "step_length",
         "clamp_length",
-        "joint_length",
+        "joint_root",
         "step_curvature",
         "hypotenuse",
     }  # inlined
