@@ -9,7 +9,7 @@ Prediction. s_k by central differences of the loss in an offset added to the uni
 of the pre-activation: no backpropagation is involved.
 
 Measurement. Boundaries are located along random lines by root finding on y_k; the backpropagated gradient is taken on
-both sides of each, 2e-8 of the line apart. The jump is regressed on the prediction: the slope must be 1, and nothing
+both sides of each, 4e-9 of the line apart. The jump is regressed on the prediction: the slope must be 1, and nothing
 may be left over.
 
 Tolerance. 2e-6 of the jump: the smooth change of the gradient over that distance and the error of the differences.
@@ -28,7 +28,7 @@ CLAIM = "At a ReLU boundary the gradient jumps by exactly (β−α) s ∇y"
 SOURCE = "theory 1, eq. (1)"
 
 Array = NDArray[np.float64]
-GAP = 1e-8
+GAP = 2e-9
 STEP = 1e-6
 
 

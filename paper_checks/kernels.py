@@ -9,10 +9,11 @@ Source. Theory, section 3, equations (9) and (10); paper for nodes −1, 0, 1, g
 Prediction. The exact density of the toy and the variances above.
 
 Measurement. Random hinges plus a large quadratic, many landscapes, in the first coordinate of one fixed direction. The
-rivals of the Hessian kernel are random weights with Σw = 0 and Σwt = 1; the best of them is compared.
+rivals of the Hessian kernel are random weights with Σw = 0 and Σwt = 1, on the same gradients; the best is compared.
 
-Tolerance. Five standard errors, and 0.05 on the relative variances for the dense limit: with N crossings they gain κ/N;
-more than 300 hinges are crossed by each line, and the kurtosis κ of their jumps is about 10.
+Tolerance. Five standard errors; 0.01 for rivals that are almost the kernel itself; 0.05 on the relative variances for the
+dense limit: with N crossings they gain κ/N, more than 300 hinges are crossed by each line, and the kurtosis κ of their
+jumps is about 10.
 """
 
 import numpy as np
@@ -47,12 +48,14 @@ def run(settings: Settings) -> Outcome:
         relative = (density / exact - 1) ** 2
         variances.append((contrasts, relative.mean(), STANDARD_ERRORS * relative.std() / np.sqrt(relative.size)))
         least = exact / ((nodes[-1] - nodes[0]) * SIGMA)
-        rivals = [_variance(w, lines, product) / least for w in _feasible_weights(np.array(nodes), 200, rng)]
+        rivals = [
+            _variance(w, lines, product) / np.mean(error**2) for w in _feasible_weights(np.array(nodes), 200, rng)
+        ]
         findings += [
             mean_finding(f"{name}: mean density / exact", 1.0, density / exact),
             mean_finding(f"{name}: relative variance", 2 / contrasts, relative, tolerance=0.05, resolution=0.25),
             mean_finding(f"{name}: Hessian error variance / least", 1.0, error**2 / least),
-            Finding(f"{name}: best of 200 rivals / least", 1.0, min(rivals), relation=">=", tolerance=0.08),
+            Finding(f"{name}: best of 200 rivals / kernel", 1.0, min(rivals), relation=">=", tolerance=0.01),
         ]
     alone = [gc.glass_kernel().apply([hessian.gradient(t * direction) for t in (-1, 0, 1)], 1.0).max()]
     findings.append(Finding("density of a quadratic", 0.0, max(alone), tolerance=1e-25))

@@ -11,7 +11,7 @@ from rich.table import Table
 from paper_checks.outcome import Finding
 from paper_checks.runner import Record
 
-COLUMNS = ("claim", "prediction", "measurement ± interval", "verdict")
+COLUMNS = ("claim", "prediction ± tolerance", "measurement ± interval", "verdict")
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -109,11 +109,12 @@ def _verdict(holds: bool, good: str, bad: str) -> str:
 
 def _numbers(finding: Finding) -> tuple[str, str]:
     relation = {"=": "", "<=": "≤ ", ">=": "≥ "}[finding.relation]
+    tolerance = f" ± {finding.tolerance:.1g}" if finding.tolerance else ""
     interval = f" ± {finding.interval:.2g}" if finding.interval else ""
     blunt = "" if finding.sharp else " (too blunt)"
     # As many digits as the interval leaves meaningful, and enough to tell the measurement from the prediction.
     digits = 4 if finding.interval else 10 if abs(finding.measurement - 1) < 1e-4 else 4
-    return f"{relation}{finding.prediction:.4g}", f"{finding.measurement:.{digits}g}{interval}{blunt}"
+    return f"{relation}{finding.prediction:.4g}{tolerance}", f"{finding.measurement:.{digits}g}{interval}{blunt}"
 
 
 def _as_json(record: Record) -> dict[str, object]:
