@@ -11,9 +11,9 @@ Prediction. The exact density of the toy and the variances above.
 Measurement. Random hinges plus a large quadratic, many landscapes, in the first coordinate of one fixed direction. The
 rivals of the Hessian kernel are random weights with Σw = 0 and Σwt = 1, on the same gradients; the best is compared.
 
-Tolerance. Five standard errors; 0.01 for rivals that are almost the kernel itself; 0.05 on the relative variances for the
-dense limit: with N crossings they gain κ/N, more than 300 hinges are crossed by each line, and the kurtosis κ of their
-jumps is about 10.
+Tolerance. Five standard errors; 0.01 for rivals that are almost the kernel itself; 0.05 on the relative variances for
+the dense limit: with N crossings they gain κ/N, more than 300 hinges are crossed by each line, and the kurtosis κ of
+their jumps is about 10.
 """
 
 import numpy as np
