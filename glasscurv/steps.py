@@ -11,6 +11,7 @@ returned step    δ = −sign(g) d
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -132,15 +133,21 @@ def joint_quasi_newton_step(
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
     _check_values(g, h, rho)
-    epsilon = _eps(eps)
+    epsilon, largest = _eps(eps), float(np.finfo(g.dtype).max)
+    if not _moderate(g, h, rho, epsilon):
+        return _joint_step_by_logarithms(g, h, rho, epsilon, largest)
     slope, length, unit_density = core.joint_units(g, h, rho, GLASS_STEP_COEFFICIENT, epsilon)
     if unit_density == 0:
         return quasi_newton_step(g, h, rho, eps)
     slope_scale, curvature_scale = 1 / slope, length / slope
-    low = math.log(unit_density * slope_scale * curvature_scale) / 2
-    log_scale = _joint_log_scale(g, h, rho, epsilon, slope_scale, curvature_scale, low)
+
+    def excess(log_scale: float) -> tuple[float, float]:
+        weight = 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
+        total, derivative = core.joint_sums(g, h, rho, epsilon, slope_scale, curvature_scale, weight)
+        return math.log(total) - 2 * log_scale, derivative / total - 2
+
+    log_scale = _falling_root(excess, math.log(unit_density * slope_scale * curvature_scale) / 2, g.size)
     out = np.empty_like(g)
-    largest = float(np.finfo(g.dtype).max)
     weight = 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
     core.joint_step(g, h, rho, epsilon, slope_scale, curvature_scale, weight, largest, out)
     return out
@@ -250,35 +257,74 @@ def predicted_decrease(step: ArrayLike, gradient: ArrayLike, hessian: ArrayLike,
     return -float(core_glass.quadratic_sum(delta, g, h)) - float(glass)
 
 
-def _joint_log_scale(
-    g: FloatArray,
-    h: FloatArray,
-    rho: FloatArray,
-    eps: float,
-    slope_scale: float,
-    curvature_scale: float,
-    low: float,
-) -> float:
-    """Solve S² = Σ ρ d(S)³ for ln S by Newton's method inside the bracket [low, low + 2 ln n]."""
-    high = low + 2 * math.log(g.size)
+def _falling_root(excess: Callable[[float], tuple[float, float]], low: float, size: int) -> float:
+    """Solve ln Φ = 0 for ln S in [low, low + 2 ln n] by Newton's method; `excess` gives ln Φ and its derivative.
+
+    A step out of the bracket, which every evaluation narrows, is replaced by bisection. The method converges
+    quadratically: after a correction of 1e-8 what is left is below rounding.
+    """
+    high = low + 2 * math.log(size)
     log_scale = low
     while True:
-        weight = 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
-        total, derivative = core.joint_sums(g, h, rho, eps, slope_scale, curvature_scale, weight)
-        excess = math.log(total) - 2 * log_scale
-        if excess > 0:
+        value, derivative = excess(log_scale)
+        correction = -value / derivative
+        if abs(correction) <= 1e-8:
+            return log_scale + correction
+        if value > 0:
             low = log_scale
         else:
             high = log_scale
-        correction = excess / (2 - derivative / total)
-        if abs(correction) <= 1e-14 * max(1.0, abs(log_scale)):
-            return log_scale + correction
-        following = log_scale + correction
-        if not low < following < high:
-            following = (low + high) / 2
-            if following in (low, high):
-                return following
-        log_scale = following
+        log_scale += correction
+        if not low < log_scale < high:
+            log_scale = (low + high) / 2
+            if log_scale in (low, high):
+                return log_scale
+
+
+def _moderate(g: FloatArray, h: FloatArray, rho: FloatArray, eps: float) -> bool:
+    """Whether everything that is not 0 lies in [1e-60, 1e60], so that products of five of them stay in range."""
+    for array in (g, h, rho, np.array([eps])):
+        size = abs(array[array != 0])
+        if size.size and not (float(size.min()) >= 1e-60 and float(size.max()) <= 1e60):
+            return False
+    return True
+
+
+def _joint_step_by_logarithms(g: FloatArray, h: FloatArray, rho: FloatArray, eps: float, largest: float) -> FloatArray:
+    """Take the joint step for numbers of any size: the same equations, slower, in logarithms."""
+    with np.errstate(divide="ignore"):
+        slope, curvature, density = (np.log(a, dtype=np.float64) for a in (abs(g) + np.float64(eps), h, rho))
+        log_g, log_eps = np.log(abs(g), dtype=np.float64), np.log(np.float64(eps))
+    glassy = np.isfinite(slope) & np.isfinite(density)  # the coordinates that enter S
+    slope_s, curvature_s, density_s = slope[glassy], curvature[glassy], density[glassy]
+
+    def effective(log_scale: float, slope: FloatArray, curvature: FloatArray, density: FloatArray) -> FloatArray:
+        # ln h* = ln ½(h + sqrt(h² + 6cρ|g|/S))
+        glass = density + slope + math.log(6 * GLASS_LOSS_COEFFICIENT) - log_scale
+        root: FloatArray = np.logaddexp(curvature, np.logaddexp(2 * curvature, glass) / 2) - math.log(2)
+        return root
+
+    def excess(log_scale: float) -> tuple[float, float]:
+        star = effective(log_scale, slope_s, curvature_s, density_s)
+        terms = np.exp(density_s + 3 * (slope_s - star) - 2 * log_scale)  # ρ d³/S², at most 1 inside the bracket
+        total = terms.sum()
+        # (root − h)/root = 2 (1 − h/h*)/(2 − h/h*), because root = 2h* − h
+        share = np.exp(curvature_s - star)
+        return math.log(total), float(3 * (terms @ ((1 - share) / (2 - share))) / total) - 2
+
+    log_scale = 0.0
+    if glassy.any():
+        # The coordinate steps: root of h* with α = aρ/|g|, as in `effective_curvature`.
+        diffusion = (math.log(2 * GLASS_STEP_COEFFICIENT) + density_s) / 2
+        root = np.logaddexp(2 * diffusion, math.log(4) + curvature_s + slope_s) / 2
+        own = 2 * (np.logaddexp(diffusion, root) - math.log(2)) - slope_s
+        log_scale = _falling_root(excess, float((density_s + 3 * (slope_s - own)).max() / 2), len(own))
+    star = effective(log_scale, slope, curvature, density)
+    with np.errstate(over="ignore", invalid="ignore"):
+        length: FloatArray = np.exp(log_g - np.logaddexp(star, log_eps))
+    length[g == 0] = 0.0
+    signed: FloatArray = -np.sign(g) * np.minimum(length, largest).astype(g.dtype)
+    return signed
 
 
 def _step_arguments(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike) -> tuple[FloatArray, ...]:

@@ -1,5 +1,6 @@
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -7,11 +8,13 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 import glasscurv as gc
+from glasscurv.steps import _joint_step_by_logarithms
 from tests.oracles import best_step_length, joint_model, joint_model_gradient, joint_model_hessian, step_model
 
 ordinary = st.floats(1e-6, 1e6)
 anything = st.floats(-300, 300).map(lambda exponent: 10.0**exponent)
 anything_single = st.floats(-37.9, 38.4).map(lambda exponent: float(np.float32(10.0**exponent)))
+STEPS = [gc.joint_quasi_newton_step, gc.quasi_newton_step]
 LARGEST, SMALLEST = float(np.finfo(float).max), float(np.finfo(float).tiny)
 
 
@@ -156,10 +159,40 @@ def random_problem(n, rng, spread=2.0):
 @settings(deadline=None)
 @given(anything, anything, anything, st.sampled_from([0.0, 1e-8]))
 def test_joint_step_of_one_coordinate_is_the_coordinate_step(g, h, rho, eps):
-    # Where ρ/|g| or |g|/h leave the floating-point range the joint step's units do too.
-    assume(all(abs(math.log10(x)) < 90 for x in (g, h, rho)))
-    joint = gc.joint_quasi_newton_step([g], [h], [rho], eps)
-    np.testing.assert_allclose(joint, gc.quasi_newton_step([g], [h], [rho], eps), rtol=1e-12)
+    joint, coordinate = (step([g], [h], [rho], eps)[0] for step in STEPS)
+    # Beyond 1e±60 the joint step works in logarithms, which cost a few digits.
+    assert abs(joint) == pytest.approx(abs(coordinate), rel=3e-12, abs=10 * SMALLEST)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1e-300, 1e-8, 1.0]))
+def test_joint_step_ends_finite_over_the_whole_range(n, seed, eps):
+    rng = np.random.default_rng(seed)
+    g, h, rho = 10.0 ** rng.uniform(-300, 300, (3, n)) * (rng.random((3, n)) > 0.15)
+    joint, coordinate = (abs(step(g, h, rho, eps)) for step in STEPS)
+    assert np.isfinite(joint).all()
+    assert (joint >= coordinate * (1 - 1e-11) - 10 * SMALLEST).all()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1e-8]))
+def test_logarithms_give_the_same_joint_step(n, seed, eps):
+    rng = np.random.default_rng(seed)
+    g, h, rho = random_problem(n, rng, spread=8.0)
+    h, rho = h * (rng.random(n) > 0.2), rho * (rng.random(n) > 0.2)
+    by_logarithms = _joint_step_by_logarithms(g, h, rho, eps, LARGEST)
+    np.testing.assert_allclose(by_logarithms, gc.joint_quasi_newton_step(g, h, rho, eps), rtol=1e-12)
+
+
+def test_joint_step_of_many_scales_satisfies_its_equation():
+    """One coordinate's glass outweighs the others' by 80 decades: each equation still holds to its own scale."""
+    g, h, rho = np.array([[1e-40, 1e80, 1.0], [1e20, 1e-70, 3.0], [1e-90, 1e70, 2.0]])
+    d = abs(gc.joint_quasi_newton_step(g, h, rho, eps=0.0))
+    scale = float(mpmath.sqrt(mpmath.fsum(mpmath.mpf(r) * mpmath.mpf(x) ** 3 for r, x in zip(rho, d, strict=True))))
+    for x, slope, curvature, density in zip(d, g, h, rho, strict=True):
+        glass = mpmath.mpf(6 * gc.GLASS_LOSS_COEFFICIENT) * density * slope / scale
+        implied = 2 * mpmath.mpf(slope) / (curvature + mpmath.sqrt(mpmath.mpf(curvature) ** 2 + glass))
+        assert x == pytest.approx(float(implied), rel=1e-11)
 
 
 @settings(deadline=None, max_examples=60)
@@ -288,9 +321,6 @@ def test_step_inputs_are_left_unchanged_and_any_layout_works():
     np.testing.assert_array_equal(gc.quasi_newton_step(g, h, rho), gc.quasi_newton_step(np.ones(4), 1.0, 2.0))
     assert g.tolist() == [1.0] * 4
     assert gc.quasi_newton_step([1, 2], [1, 1], [0, 0]).dtype == np.float64
-
-
-STEPS = [gc.quasi_newton_step, gc.joint_quasi_newton_step]
 
 
 @pytest.mark.parametrize("step", STEPS)

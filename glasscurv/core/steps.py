@@ -13,7 +13,6 @@ from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
 
 LARGEST = 1.7976931348623157e308
-CEILING = 1e200  # of scaled inputs to the joint step: what lies beyond only makes a negligible term smaller
 
 FIXED, SGDM, ADAM = 0, 1, 2  # limiters, section 6
 ZERO, ABS, RMS, DIAGONAL = 0, 1, 2, 3  # curvature choices, section 5
@@ -116,10 +115,7 @@ def bound_step(
 def joint_units(
     gradient: FloatArray, hessian: FloatArray, density: FloatArray, coefficient: float, eps: float
 ) -> tuple[float, float, float]:
-    """(|g| + eps, d, ρ) of the coordinate whose own glass term sqrt(ρ) d^{3/2} is largest; ρ = 0 without glass.
-
-    (ρ^{1/3} d)^{3/2} is that term; the cube root keeps the comparison inside the floating-point range.
-    """
+    """Return |g| + eps, d and ρ of the coordinate whose own glass term ρ d³ is largest; ρ = 0 without glass."""
     best, unit_slope, unit_length, unit_density = 0.0, 1.0, 1.0, 0.0
     for i in range(gradient.size):
         rho = np.float64(density[i])
@@ -127,7 +123,7 @@ def joint_units(
         if rho == 0.0 or slope == 0.0:
             continue
         length = slope / effective_curvature(slope, np.float64(hessian[i]), rho, coefficient)
-        size = rho ** (1.0 / 3.0) * length
+        size = rho ** (1.0 / 3.0) * length  # the cube root keeps the product inside the floating-point range
         if size > best:
             best, unit_slope, unit_length, unit_density = size, slope, length, rho
     return unit_slope, unit_length, unit_density
@@ -153,18 +149,16 @@ def joint_sums(
     total = 0.0
     derivative = 0.0
     for i in range(gradient.size):
-        rho = min(np.float64(density[i]) * slope_scale * curvature_scale, CEILING)
-        if rho == 0.0:
+        rho = np.float64(density[i]) * slope_scale * curvature_scale
+        slope = (abs(np.float64(gradient[i])) + eps) * slope_scale
+        if rho == 0.0 or slope == 0.0:
             continue
-        slope = min((abs(np.float64(gradient[i])) + eps) * slope_scale, CEILING)
-        h = min(np.float64(hessian[i]) * curvature_scale, CEILING)
+        h = np.float64(hessian[i]) * curvature_scale
         root = joint_root(slope, h, rho, weight)
-        if root == 0.0:
-            continue
         size = rho ** (1.0 / 3.0) * 2.0 * slope / (h + root)
-        square = size * size * size
-        total += square
-        derivative += 1.5 * (root - h) / root * square  # d ln d³ / d ln S = ³⁄₂ (root − h)/root
+        cube = size * size * size
+        total += cube
+        derivative += 1.5 * (root - h) / root * cube  # d ln d³ / d ln S = ³⁄₂ (root − h)/root
     return total, derivative
 
 
