@@ -32,9 +32,10 @@ class CurvatureEstimate:
     hessian_diagonal : (n,) array
         Average of z∘Hz: unbiased for the diagonal of the Hessian (gradient/length).
     hessian_abs : (n,) array
-        Average of |Hz|: measures a row norm of the Hessian (gradient/length).
+        Average of |e|, e = (g(t_m) − g(t_0))/((t_m − t_0)σ): |Hz| and the noise of the glass (gradient/length).
     hessian_rms : (n,) array
-        Root of the average of (Hz)²: tends to the Euclidean norm of each row of the Hessian (gradient/length).
+        Root of the average of e² (gradient/length). Its square tends to Σ_j H_ij² + ρ_i/((t_m − t_0)σ): the Euclidean
+        norm of each row only where glass is negligible at this length. Both absolute measures grow as σ falls.
     samples : int
         Number M of directions.
     length : float
@@ -112,14 +113,16 @@ def estimate_curvature(
     theta : (n,) array_like
         Centre μ. float32 stays float32.
     length : float
-        Perturbation length σ > 0: the density is that of movements of this size.
+        Perturbation length σ > 0: the density is that of movements of this size. Points are rounded to the dtype of
+        `theta`: keep σ far above its resolution, 1e-16 |θ| in float64 and 6e-8 |θ| in float32.
     samples : int
         Number M ≥ 1 of directions.
     nodes : (m,) array_like
         Where on each line gradients are taken, in units of `length`; m ≥ 3, strictly increasing. The gradient at the
         centre is shared by all lines.
     distribution : distribution
-        Law of the directions; its moments keep the estimates unbiased.
+        Law of the directions. E z² makes `hessian_diagonal` unbiased for every law; the density and `hessian_abs` are
+        per unit of E|z|, and what they measure depends on the law (theory, section 4).
     rng : None, int or Generator
         Source of the directions. The same seed gives the same result, bit for bit, for any `workers`.
     workers : int or callable
@@ -194,7 +197,9 @@ class VariationExponent:
     exponent : dict of str to float
         Slope p of log(mean square) against log(length).
     standard_error : dict of str to float
-        Standard error of p; it includes the misfit to a straight line where that is larger than the sampling error.
+        Standard error of p over directions at this centre; it includes the misfit to a straight line where that is
+        larger than the sampling error. It says nothing of other centres or minibatches, and is too small with
+        fewer than about ten samples.
     lengths : (k,) array
         Perturbation lengths.
     mean_square : dict of str to (k,) array

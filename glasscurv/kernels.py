@@ -85,11 +85,12 @@ class Kernel:
             raise ValueError(
                 f"gradients must have one row for each of the {self.nodes.size} nodes, got shape {values.shape}"
             )
-        contrasts = self.weights.astype(values.dtype) @ values
+        # The weights add up to 0 only but for rounding: a common offset is taken off first, in double precision.
+        contrasts = self.weights[:, 1:] @ (values[1:].astype(np.float64) - values[:1])
         if self.term == "hessian":
-            product: FloatArray = contrasts[0] / values.dtype.type(sigma)
+            product: FloatArray = (contrasts[0] / sigma).astype(values.dtype)
             return product
-        density: FloatArray = np.square(contrasts).sum(axis=0) / values.dtype.type(len(contrasts) * sigma)
+        density: FloatArray = (np.square(contrasts).sum(axis=0) / (len(contrasts) * sigma)).astype(values.dtype)
         return density
 
 

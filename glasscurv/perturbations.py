@@ -159,7 +159,8 @@ class SparseRademacher:
     """Each coordinate moves by ±1 with probability q and stays with probability 1 − q.
 
     As q → 0 the other coordinates contaminate less: E[v_i² | i moves]/σ → R_ii, at the price of 1/q more samples.
-    This separates the diagonal of the glass density matrix from its row sum.
+    This separates the diagonal of the glass density matrix from its row sum. `estimate_curvature` averages over all
+    samples, whether i moves or not: its density tends to the row sum Σ_j R_ij as q → 0.
 
     Attributes
     ----------

@@ -11,7 +11,6 @@ returned step    δ = −sign(g) d
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +30,8 @@ from glasscurv.core import glass as core_glass
 from glasscurv.core import steps as core
 
 Limiter = Literal["adam", "sgdm", "fixed"]
+_LN2 = math.log(2.0)
+Scaled = tuple[FloatArray, FloatArray, FloatArray, float, float, float]
 LIMITERS: dict[str, int] = {"fixed": core.FIXED, "sgdm": core.SGDM, "adam": core.ADAM}
 
 
@@ -99,8 +100,10 @@ def joint_quasi_newton_step(
 
     Parameters
     ----------
-    gradient, hessian, density, eps
+    gradient, hessian, density
         As in `quasi_newton_step`.
+    eps : float
+        ε ≥ 0 in the coordinate step of the density ρ_i p_i (see the notes). With 0 the step is the minimiser.
 
     Returns
     -------
@@ -115,9 +118,14 @@ def joint_quasi_newton_step(
 
     Notes
     -----
+    The joint step is the coordinate step with the density ρ_i p_i, where p_i = ρ_i d_i³/S² is the coordinate's share of
+    the glass, Σ p_i = 1: both have h* = h + (3/2) c ρ d/S. The shares are those of the minimiser itself; ε enters
+    only afterwards, as in `quasi_newton_step`, so that coordinates without a gradient have no part in S.
+
     Let S₀ be the largest of the coordinates' own terms sqrt(ρ_i) d_i^{3/2}. The ratio Φ(S) = Σ ρ_i d_i(S)³ / S² falls,
     with d ln Φ / d ln S between −2 and −½; Φ(S₀) is between 1 and n, so S is between S₀ and n²S₀. Newton's method in
-    ln S, kept inside that shrinking bracket, finds it in a few passes over the data.
+    ln S, kept inside that shrinking bracket and replaced by bisection where it does not halve ln Φ, finds S in a
+    few passes over the data.
 
     References
     ----------
@@ -133,23 +141,21 @@ def joint_quasi_newton_step(
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
     _check_values(g, h, rho)
-    epsilon, largest = _eps(eps), float(np.finfo(g.dtype).max)
-    if not _moderate(g, h, rho, epsilon):
-        return _joint_step_by_logarithms(g, h, rho, epsilon, largest)
-    slope, length, unit_density = core.joint_units(g, h, rho, GLASS_STEP_COEFFICIENT, epsilon)
-    if unit_density == 0:
+    epsilon = _eps(eps)
+    log_density, log_length, log_square = core.joint_leader(g, h, rho, GLASS_STEP_COEFFICIENT)
+    if log_square == -math.inf:
         return quasi_newton_step(g, h, rho, eps)
-    slope_scale, curvature_scale = 1 / slope, length / slope
-
-    def excess(log_scale: float) -> tuple[float, float]:
-        weight = 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
-        total, derivative = core.joint_sums(g, h, rho, epsilon, slope_scale, curvature_scale, weight)
-        return math.log(total) - 2 * log_scale, derivative / total - 2
-
-    log_scale = _falling_root(excess, math.log(unit_density * slope_scale * curvature_scale) / 2, g.size)
+    # Units in which the leading coordinate has ρ ≈ d ≈ 1; powers of 2, so that scaling rounds nothing.
+    length_power = round(log_length / _LN2)
+    slope_power = round((log_density / _LN2 + length_power) / 2)
+    powers = (-slope_power, length_power - slope_power, length_power - 2 * slope_power)
+    slope_scale, hessian_scale, density_scale = (math.ldexp(1.0, max(-1020, min(power, 1020))) for power in powers)
+    scaled = (g, h, rho, slope_scale, hessian_scale, density_scale)
+    low = (log_square - 2 * (length_power + slope_power) * _LN2) / 2
+    log_scale = _joint_log_scale(scaled, low)
     out = np.empty_like(g)
-    weight = 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
-    core.joint_step(g, h, rho, epsilon, slope_scale, curvature_scale, weight, largest, out)
+    largest = float(np.finfo(g.dtype).max)
+    core.joint_step(*scaled, _joint_weight(log_scale), GLASS_STEP_COEFFICIENT, epsilon, largest, out)
     return out
 
 
@@ -165,14 +171,15 @@ def bound_step(
     """Clamp the length of every coordinate's step between lr_min f and lr_max f.
 
     The unit f is 1 (``"fixed"``), |G| (``"sgdm"``) or |G|/(sqrt(V) + ε) (``"adam"``), so lr_min = lr_max
-    reproduces sign descent, SGD with averaged gradients, or Adam without bias correction, exactly.
+    reproduces sign descent (where G ≠ 0), SGD with averaged gradients, or Adam without bias correction, exactly.
 
     Parameters
     ----------
     step : (n,) array_like
         Proposed step (length); only its absolute value counts. A nan becomes the upper bound.
     gradient : (n,) array_like
-        Averaged gradient G. The result goes against its sign, and is positive where G = 0.
+        Averaged gradient G. The result goes against its sign, and is positive where G = 0: with ``"fixed"`` and
+        lr_min > 0 such a coordinate moves, as in the reference implementation; sign descent would leave it.
     second_moment : (n,) array_like or float
         V ≥ 0, the average of squared gradients (gradient²); only ``"adam"`` uses it.
     lr_min, lr_max : float
@@ -180,12 +187,12 @@ def bound_step(
     limiter : {"adam", "sgdm", "fixed"}
         Choice of f.
     eps : float
-        ε ≥ 0.
+        ε ≥ 0. Where sqrt(V) + ε is 0, the ``"adam"`` unit is taken as 0.
 
     Returns
     -------
     (n,) array
-        Bounded signed step (length).
+        Bounded signed step (length), at most the largest finite number.
 
     Raises
     ------
@@ -213,7 +220,7 @@ def bound_step(
         raise ValueError(f"lr_min must not exceed lr_max, got lr_min={lr_min} and lr_max={lr_max}")
     code = LIMITERS[choice(limiter, "limiter", tuple(LIMITERS))]
     out = np.empty(g.shape, np.result_type(proposed, g))
-    core.bound_step(proposed, g, v, lower, upper, code, _eps(eps), out)
+    core.bound_step(proposed, g, v, lower, upper, code, _eps(eps), float(np.finfo(out.dtype).max), out)
     return out
 
 
@@ -230,8 +237,9 @@ def predicted_decrease(step: ArrayLike, gradient: ArrayLike, hessian: ArrayLike,
     Returns
     -------
     float
-        −g·δ − ½ Σ h_i δ_i² − c Σ sqrt(ρ_i) |δ_i|^{3/2}, in units of the loss: ≥ 0 for `quasi_newton_step`, whose
-        step maximises it.
+        −g·δ − ½ Σ h_i δ_i² − c Σ sqrt(ρ_i) |δ_i|^{3/2}, in units of the loss: largest, and ≥ 0, for the
+        `quasi_newton_step` with ε = 0. With ε > 0 a coordinate with |g| < 0.8 ε may step so far beyond its minimum that
+        its own decrease is negative.
 
     Raises
     ------
@@ -257,74 +265,37 @@ def predicted_decrease(step: ArrayLike, gradient: ArrayLike, hessian: ArrayLike,
     return -float(core_glass.quadratic_sum(delta, g, h)) - float(glass)
 
 
-def _falling_root(excess: Callable[[float], tuple[float, float]], low: float, size: int) -> float:
-    """Solve ln Φ = 0 for ln S in [low, low + 2 ln n] by Newton's method; `excess` gives ln Φ and its derivative.
+def _joint_weight(log_scale: float) -> float:
+    """6c/S."""
+    return 6 * GLASS_LOSS_COEFFICIENT * math.exp(-log_scale)
 
-    A step out of the bracket, which every evaluation narrows, is replaced by bisection. The method converges
-    quadratically: after a correction of 1e-8 what is left is below rounding.
+
+def _joint_log_scale(scaled: Scaled, low: float) -> float:
+    """Solve S² = Σ ρ d(S)³ for ln S by Newton's method inside the bracket [low, low + 2 ln n].
+
+    With slopes between −2 and −½ a Newton step can overshoot by a factor of three, and alternate between two points
+    inside the bracket: a step is bisected unless the one before it has halved the excess.
     """
-    high = low + 2 * math.log(size)
-    log_scale = low
+    high = low + 2 * math.log(scaled[0].size)
+    log_scale, previous = low, math.inf
     while True:
-        value, derivative = excess(log_scale)
-        correction = -value / derivative
-        if abs(correction) <= 1e-8:
-            return log_scale + correction
-        if value > 0:
+        total, derivative = core.joint_sums(*scaled, _joint_weight(log_scale))
+        if not 0 < total < math.inf:  # more than 300 decades between coordinates
+            return log_scale
+        excess = math.log(total) - 2 * log_scale
+        if excess > 0:
             low = log_scale
         else:
             high = log_scale
-        log_scale += correction
-        if not low < log_scale < high:
-            log_scale = (low + high) / 2
-            if log_scale in (low, high):
-                return log_scale
-
-
-def _moderate(g: FloatArray, h: FloatArray, rho: FloatArray, eps: float) -> bool:
-    """Whether everything that is not 0 lies in [1e-60, 1e60], so that products of five of them stay in range."""
-    for array in (g, h, rho, np.array([eps])):
-        size = abs(array[array != 0])
-        if size.size and not (float(size.min()) >= 1e-60 and float(size.max()) <= 1e60):
-            return False
-    return True
-
-
-def _joint_step_by_logarithms(g: FloatArray, h: FloatArray, rho: FloatArray, eps: float, largest: float) -> FloatArray:
-    """Take the joint step for numbers of any size: the same equations, slower, in logarithms."""
-    with np.errstate(divide="ignore"):
-        slope, curvature, density = (np.log(a, dtype=np.float64) for a in (abs(g) + np.float64(eps), h, rho))
-        log_g, log_eps = np.log(abs(g), dtype=np.float64), np.log(np.float64(eps))
-    glassy = np.isfinite(slope) & np.isfinite(density)  # the coordinates that enter S
-    slope_s, curvature_s, density_s = slope[glassy], curvature[glassy], density[glassy]
-
-    def effective(log_scale: float, slope: FloatArray, curvature: FloatArray, density: FloatArray) -> FloatArray:
-        # ln h* = ln ½(h + sqrt(h² + 6cρ|g|/S))
-        glass = density + slope + math.log(6 * GLASS_LOSS_COEFFICIENT) - log_scale
-        root: FloatArray = np.logaddexp(curvature, np.logaddexp(2 * curvature, glass) / 2) - math.log(2)
-        return root
-
-    def excess(log_scale: float) -> tuple[float, float]:
-        star = effective(log_scale, slope_s, curvature_s, density_s)
-        terms = np.exp(density_s + 3 * (slope_s - star) - 2 * log_scale)  # ρ d³/S², at most 1 inside the bracket
-        total = terms.sum()
-        # (root − h)/root = 2 (1 − h/h*)/(2 − h/h*), because root = 2h* − h
-        share = np.exp(curvature_s - star)
-        return math.log(total), float(3 * (terms @ ((1 - share) / (2 - share))) / total) - 2
-
-    log_scale = 0.0
-    if glassy.any():
-        # The coordinate steps: root of h* with α = aρ/|g|, as in `effective_curvature`.
-        diffusion = (math.log(2 * GLASS_STEP_COEFFICIENT) + density_s) / 2
-        root = np.logaddexp(2 * diffusion, math.log(4) + curvature_s + slope_s) / 2
-        own = 2 * (np.logaddexp(diffusion, root) - math.log(2)) - slope_s
-        log_scale = _falling_root(excess, float((density_s + 3 * (slope_s - own)).max() / 2), len(own))
-    star = effective(log_scale, slope, curvature, density)
-    with np.errstate(over="ignore", invalid="ignore"):
-        length: FloatArray = np.exp(log_g - np.logaddexp(star, log_eps))
-    length[g == 0] = 0.0
-    signed: FloatArray = -np.sign(g) * np.minimum(length, largest).astype(g.dtype)
-    return signed
+        correction = excess / (2 - derivative / total)
+        following = log_scale + correction
+        if abs(correction) <= 1e-8:  # the error after a Newton step is of the order of its square
+            return following
+        if not low < following < high or abs(excess) > previous / 2:
+            following = (low + high) / 2
+            if following in (low, high):
+                return following
+        log_scale, previous = following, abs(excess)
 
 
 def _step_arguments(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike) -> tuple[FloatArray, ...]:

@@ -15,7 +15,7 @@ STANDARD_ERRORS = 5.0
 """Half-width of every statistical interval: a correct implementation misses one in 1.7 million times."""
 
 RESOLUTION = 0.1
-"""A statistical finding must be able to notice a prediction that is 10 % off, or it does not count."""
+"""A finding must be able to notice a prediction that is 10 % off, or as far off as it says itself."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Finding:
     scale : float, optional
         Size that the prediction is judged by; its own absolute value by default. A predicted 0 needs one.
     resolution : float
-        Largest allowed interval, as a share of `scale`: with a wider one the finding would not notice an error.
+        The error of the prediction, as a share of `scale`, that the finding promises to notice.
     """
 
     quantity: str
@@ -78,10 +78,17 @@ class Finding:
         return bool(sign * difference + self.interval <= self.tolerance)
 
     @property
+    def noticeable(self) -> float:
+        """Smallest error of the prediction that is noticed as surely as a right prediction is accepted."""
+        return 2 * self.interval + self.tolerance
+
+    @property
     def sharp(self) -> bool:
-        """Whether the interval is narrow enough to notice a wrong prediction."""
+        """Whether the finding keeps its promise to notice an error; an exact 0 needs no interval to be one."""
+        if self.relation != "=" or self.interval == 0:
+            return True
         size = abs(self.prediction) if self.scale is None else self.scale
-        return self.relation != "=" or self.interval <= self.resolution * size
+        return self.noticeable <= self.resolution * size
 
 
 def mean_finding(quantity: str, prediction: float, samples: ArrayLike, **options: Any) -> Finding:

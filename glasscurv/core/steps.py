@@ -13,6 +13,7 @@ from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
 
 LARGEST = 1.7976931348623157e308
+CEILING = 1e300  # of scaled inputs to the joint step
 
 FIXED, SGDM, ADAM = 0, 1, 2  # limiters, section 6
 ZERO, ABS, RMS, DIAGONAL = 0, 1, 2, 3  # curvature choices, section 5
@@ -28,25 +29,26 @@ def hypotenuse(a: float, b: float) -> float:
 
 
 @jit
-def effective_curvature(slope: float, hessian: float, density: float, coefficient: float) -> float:
-    """h* of equation (11) for slope |g| > 0.
+def root_curvature(slope: float, hessian: float, root_density: float, coefficient: float) -> float:
+    """sqrt(h*) of equation (11) for slope |g| > 0 and sqrt(ρ).
 
-    With B² = 2aρ, the positive root of the quadratic in sqrt(d) is h* = ((B + sqrt(B² + 4h|g|)) / (2 sqrt|g|))²,
-    a sum of positive terms, so nothing cancels. Square roots are taken before products, so nothing between 1e-300
-    and 1e300 overflows or underflows on the way.
+    With B² = 2aρ, the positive root of the quadratic in sqrt(d) gives sqrt(h*) = (B/2 + sqrt(B²/4 + h|g|)) / sqrt|g|,
+    a sum of positive terms, so nothing cancels. Square roots are taken before products, so nothing overflows on the
+    way.
     """
-    diffusion = np.sqrt(2.0 * coefficient) * np.sqrt(density)
+    half_diffusion = np.sqrt(0.5 * coefficient) * root_density
     root_slope = np.sqrt(slope)
-    root: float = (diffusion + hypotenuse(diffusion, 2.0 * np.sqrt(hessian) * root_slope)) / (2.0 * root_slope)
-    return root * root
+    root: float = (half_diffusion + hypotenuse(half_diffusion, np.sqrt(hessian) * root_slope)) / root_slope
+    return root
 
 
 @jit
-def step_length(slope: float, hessian: float, density: float, coefficient: float, eps: float) -> float:
-    """D = |g| / (h* + eps), where h* sees the slope |g| + eps; at most the largest finite number."""
+def step_length(slope: float, hessian: float, root_density: float, coefficient: float, eps: float) -> float:
+    """|g| / (h* + eps) for sqrt(ρ), where h* sees the slope |g| + eps; at most the largest finite number."""
     if slope == 0.0:
         return 0.0
-    curvature = effective_curvature(slope + eps, hessian, density, coefficient) + eps
+    root = root_curvature(slope + eps, hessian, root_density, coefficient)
+    curvature = min(root * root, LARGEST) + eps
     if slope >= curvature * LARGEST:
         return LARGEST
     return slope / curvature
@@ -56,18 +58,21 @@ def step_length(slope: float, hessian: float, density: float, coefficient: float
 def clamp_length(
     length: float, slope: float, second_moment: float, lr_min: float, lr_max: float, limiter: int, eps: float
 ) -> float:
-    """Clamp d between lr_min f and lr_max f (section 6); a nan becomes the upper bound."""
+    """Clamp d between lr_min f and lr_max f (section 6), finite; a nan becomes the upper bound.
+
+    Where sqrt(V) + ε is 0 there is no scale, and f is taken as 0.
+    """
     if limiter == FIXED:
         unit = 1.0
     elif limiter == SGDM:
         unit = slope
     else:
         scale = np.sqrt(second_moment) + eps
-        unit = slope / scale if scale > 0.0 else 0.0
-    upper = lr_max * unit
+        unit = min(slope / scale, LARGEST) if scale > 0.0 else 0.0
+    upper = min(lr_max * unit, LARGEST)
     if np.isnan(length) or length > upper:
         return upper
-    return max(length, lr_min * unit)
+    return max(length, min(lr_min * unit, LARGEST))
 
 
 @jit
@@ -86,7 +91,7 @@ def quasi_newton_step(
         g, h, rho = np.float64(gradient[i]), np.float64(hessian[i]), np.float64(density[i])
         # x - x is 0 for finite x and nan otherwise, so one comparison covers all three. No branch: the loop vectorises.
         invalid |= not ((g - g) + (h - h) + (rho - rho) == 0.0 and h >= 0.0 and rho >= 0.0)
-        length = min(step_length(abs(g), h, rho, coefficient, eps), largest)
+        length = min(step_length(abs(g), h, np.sqrt(rho), coefficient, eps), largest)
         out[i] = -length if g > 0.0 else length
     return not invalid
 
@@ -100,6 +105,7 @@ def bound_step(
     lr_max: float,
     limiter: int,
     eps: float,
+    largest: float,
     out: FloatArray,
 ) -> None:
     """Write the clamped length into `out`, against the gradient's sign (+ where the gradient is 0)."""
@@ -108,31 +114,33 @@ def bound_step(
         length = clamp_length(
             abs(np.float64(step[i])), abs(g), np.float64(second_moment[i]), lr_min, lr_max, limiter, eps
         )
+        length = min(length, largest)
         out[i] = -length if g > 0.0 else length
 
 
 @jit
-def joint_units(
-    gradient: FloatArray, hessian: FloatArray, density: FloatArray, coefficient: float, eps: float
+def joint_leader(
+    gradient: FloatArray, hessian: FloatArray, density: FloatArray, coefficient: float
 ) -> tuple[float, float, float]:
-    """Return |g| + eps, d and ρ of the coordinate whose own glass term ρ d³ is largest; ρ = 0 without glass."""
-    best, unit_slope, unit_length, unit_density = 0.0, 1.0, 1.0, 0.0
+    """Return ln ρ, ln d and ln(ρ d³) of the coordinate whose own ρ d³ is largest; the last is -inf without glass."""
+    log_density, log_length, largest = 0.0, 0.0, -np.inf
     for i in range(gradient.size):
-        rho = np.float64(density[i])
-        slope = abs(np.float64(gradient[i])) + eps
+        rho, slope = np.float64(density[i]), abs(np.float64(gradient[i]))
         if rho == 0.0 or slope == 0.0:
             continue
-        length = slope / effective_curvature(slope, np.float64(hessian[i]), rho, coefficient)
-        size = rho ** (1.0 / 3.0) * length  # the cube root keeps the product inside the floating-point range
-        if size > best:
-            best, unit_slope, unit_length, unit_density = size, slope, length, rho
-    return unit_slope, unit_length, unit_density
+        root = root_curvature(slope, np.float64(hessian[i]), np.sqrt(rho), coefficient)
+        length = np.log(slope) - 2.0 * np.log(root)
+        size = np.log(rho) + 3.0 * length
+        if size > largest:
+            log_density, log_length, largest = np.log(rho), length, size
+    return log_density, log_length, largest
 
 
 @jit
-def joint_root(slope: float, hessian: float, density: float, weight: float) -> float:
-    """sqrt(h² + 6cρ|g|/S) for weight = 6c/S: the joint step has d(S) = |g|/h* with h* = ½ (h + this root)."""
-    return hypotenuse(hessian, np.sqrt(weight) * np.sqrt(density) * np.sqrt(slope))
+def joint_root(slope: float, hessian: float, density: float, weight: float) -> tuple[float, float]:
+    """sqrt(6cρ|g|/S) and sqrt(h² + 6cρ|g|/S), for weight = 6c/S."""
+    glass = np.sqrt(weight) * np.sqrt(density) * np.sqrt(slope)
+    return glass, hypotenuse(hessian, glass)
 
 
 @jit
@@ -140,25 +148,25 @@ def joint_sums(
     gradient: FloatArray,
     hessian: FloatArray,
     density: FloatArray,
-    eps: float,
     slope_scale: float,
-    curvature_scale: float,
+    hessian_scale: float,
+    density_scale: float,
     weight: float,
 ) -> tuple[float, float]:
-    """Σ ρ d(S)³ and its derivative by ln S, in units where the coordinate of `joint_units` has |g| = d = 1."""
+    """Σ ρ d(S)³ and its derivative by ln S, d(S) = 2|g| / (h + sqrt(h² + 6cρ|g|/S)), all in scaled units."""
     total = 0.0
     derivative = 0.0
     for i in range(gradient.size):
-        rho = np.float64(density[i]) * slope_scale * curvature_scale
-        slope = (abs(np.float64(gradient[i])) + eps) * slope_scale
-        if rho == 0.0 or slope == 0.0:
+        slope = min(abs(np.float64(gradient[i])) * slope_scale, CEILING)
+        curvature = min(np.float64(hessian[i]) * hessian_scale, CEILING)
+        rho = min(np.float64(density[i]) * density_scale, CEILING)
+        glass, root = joint_root(slope, curvature, rho, weight)
+        if glass == 0.0:
             continue
-        h = np.float64(hessian[i]) * curvature_scale
-        root = joint_root(slope, h, rho, weight)
-        size = rho ** (1.0 / 3.0) * 2.0 * slope / (h + root)
-        cube = size * size * size
-        total += cube
-        derivative += 1.5 * (root - h) / root * cube  # d ln d³ / d ln S = ³⁄₂ (root − h)/root
+        length = 2.0 * slope / (curvature + root)
+        term = rho * length * length * length
+        total += term
+        derivative += 1.5 * (1.0 - curvature / root) * term
     return total, derivative
 
 
@@ -167,26 +175,27 @@ def joint_step(
     gradient: FloatArray,
     hessian: FloatArray,
     density: FloatArray,
-    eps: float,
     slope_scale: float,
-    curvature_scale: float,
+    hessian_scale: float,
+    density_scale: float,
     weight: float,
+    coefficient: float,
+    eps: float,
     largest: float,
     out: FloatArray,
 ) -> None:
-    """Write −sign(g) |g| / (h* + eps) into `out`, with the joint step's own effective curvature h* = |g| / d(S)."""
+    """Write into `out` the coordinate step with the density ρp, p = ρd³/S²: sqrt(2aρp) = (h* - h) sqrt(d), h* = |g|/d."""
+    unit = 1.0 / np.sqrt(2.0 * coefficient * density_scale)
     for i in range(gradient.size):
         g = np.float64(gradient[i])
-        rho = np.float64(density[i]) * slope_scale * curvature_scale
-        slope = (abs(g) + eps) * slope_scale
-        h = np.float64(hessian[i]) * curvature_scale
-        curvature = 0.5 * (h + joint_root(slope, h, rho, weight)) / curvature_scale + eps
-        if g == 0.0:
-            length = 0.0
-        elif abs(g) >= curvature * largest:
-            length = largest
-        else:
-            length = abs(g) / curvature
+        slope = min(abs(g) * slope_scale, CEILING)
+        curvature = min(np.float64(hessian[i]) * hessian_scale, CEILING)
+        glass, root = joint_root(slope, curvature, min(np.float64(density[i]) * density_scale, CEILING), weight)
+        root_density = 0.0
+        if glass > 0.0:
+            # h* - h = (root - h)/2 without its cancellation
+            root_density = 0.5 * glass * (glass / (root + curvature)) * np.sqrt(2.0 * slope / (curvature + root)) * unit
+        length = min(step_length(abs(g), np.float64(hessian[i]), root_density, coefficient, eps), largest)
         out[i] = -length if g > 0.0 else length
 
 
@@ -277,7 +286,7 @@ def alice_update(
             continue
         hessian = step_curvature(np.float64(curvature[i]), choice)
         rho = np.float64(density[i]) if glass else 0.0
-        length = step_length(abs(slope), hessian, rho, coefficient, eps)
+        length = step_length(abs(slope), hessian, np.sqrt(rho), coefficient, eps)
         length = clamp_length(length, abs(slope), np.float64(second_moment[i]), lr_min, lr_max, limiter, eps)
         displacement = -length if slope > 0.0 else length
         lookahead_point[i] = theta[i] + lookahead * displacement

@@ -111,7 +111,8 @@ def _silu_second(x: FloatArray) -> FloatArray:
 
 
 def _normal_density(x: FloatArray) -> FloatArray:
-    density: FloatArray = np.exp(-x * x / 2) / x.dtype.type(math.sqrt(2 * math.pi))
+    y = np.clip(x, -40, 40)  # 0 beyond, where x² may overflow
+    density: FloatArray = np.exp(-y * y / 2) / x.dtype.type(math.sqrt(2 * math.pi))
     return density
 
 
@@ -124,7 +125,8 @@ def _gelu_derivative(x: FloatArray) -> FloatArray:
 
 
 def _gelu_second(x: FloatArray) -> FloatArray:
-    return (2 - x * x) * _normal_density(x)
+    y = np.clip(x, -40, 40)  # 0 beyond, where x² may overflow
+    return (2 - y * y) * _normal_density(y)
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -36,10 +36,10 @@ def cases(dtype):
     signs = np.sign(plus)
     yield steps.quasi_newton_step, (gradient, hessian, density, 0.24, 1e-8, 1e30, out)
     yield steps.quasi_newton_step, (gradient, -hessian, density, 0.24, 1e-8, 1e30, out)
-    yield steps.bound_step, (plus, gradient, hessian, 0.01, 0.1, steps.ADAM, 1e-8, out)
-    yield steps.joint_units, (gradient, hessian, density, 0.24, 1e-8)
-    yield steps.joint_sums, (gradient, hessian, density, 1e-8, 1.3, 0.7, 2.0)
-    yield steps.joint_step, (gradient, hessian, density, 1e-8, 1.3, 0.7, 2.0, 1e30, out)
+    yield steps.bound_step, (plus, gradient, hessian, 0.01, 0.1, steps.ADAM, 1e-8, 1e30, out)
+    yield steps.joint_leader, (gradient, hessian, density, 0.24)
+    yield steps.joint_sums, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0)
+    yield steps.joint_step, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0, 0.24, 1e-8, 1e30, out)
     yield steps.perturb, (center, signs, 0.1, out)
     for choice in (steps.ZERO, steps.ABS, steps.RMS, steps.DIAGONAL):
         yield (
@@ -83,7 +83,7 @@ def test_compiled_and_plain_loops_agree(dtype):
 def test_every_compiled_function_is_covered():
     tested = {function for function, _ in cases(np.float64)}
     scalars = {
-        "effective_curvature",
+        "root_curvature",
         "step_length",
         "clamp_length",
         "joint_root",
