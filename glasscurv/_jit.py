@@ -21,4 +21,7 @@ def jit(function: Function) -> Function:
     """
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return np.errstate(all="ignore")(function)
-    return cast("Function", numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+    try:
+        return cast("Function", numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+    except RuntimeError:  # no folder to keep the machine code in: compile anew in every process
+        return cast("Function", numba.njit(error_model="numpy", nogil=True)(function))

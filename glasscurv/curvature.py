@@ -1,5 +1,7 @@
 """Glass density, Hessian and exponents of any model, from its gradient alone (theory, sections 1, 3 and 4)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtri
 
 from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
-from glasscurv._validation import function, generator, integer, number, returned_gradient, vector
+from glasscurv._validation import NonFiniteError, function, generator, integer, number, returned_gradient, vector
 from glasscurv._workers import ordered_map
 from glasscurv.core import statistics as core
 from glasscurv.kernels import glass_kernel, hessian_kernel
@@ -172,8 +174,14 @@ def estimate_curvature(
     on_line = partial(_gradients_on_line, gradient, center, start, glass.nodes, sigma)
     with ordered_map(workers) as map_:
         tasks = enumerate(_directions(distribution, center, count, source))
+        done = 0
         for direction, rows in map_(on_line, tasks):
             core.accumulate_curvature(rows, hessian.weights[0], glass.weights, direction, sigma, *sums)
+            done += 1
+    if done != count:
+        raise ValueError(f"workers must give one result for each of the {count} samples, got {done}")
+    if not np.isfinite(sums).all():
+        raise NonFiniteError(f"the gradients are too large: their squares overflow {center.dtype}")
     density, diagonal, absolute, square = sums / center.dtype.type(count)
     return CurvatureEstimate(
         gradient=start,
@@ -350,7 +358,11 @@ def _gradients_on_line(
 def _evaluate(gradient: Gradient, point: FloatArray, where: str) -> FloatArray:
     """Call the user's gradient on a read-only point and copy what comes back."""
     point.setflags(write=False)
-    return returned_gradient(gradient(point), point.size, where).astype(point.dtype, copy=True)
+    checked = returned_gradient(gradient(point), point.size, where)
+    with np.errstate(over="ignore"):
+        copy = checked.astype(point.dtype, copy=True)
+    # What is finite in float64 may be too large for float32.
+    return copy if copy.dtype == checked.dtype else returned_gradient(copy, point.size, where)
 
 
 def _weighted_slope(x: FloatArray, squares: FloatArray) -> tuple[float, float]:

@@ -56,7 +56,7 @@ def load_digits() -> Split:
     try:
         from sklearn.datasets import load_digits as bundled
     except ImportError as error:
-        raise ImportError("load_digits needs scikit-learn: pip install 'glasscurv[data]'") from error
+        raise ImportError("load_digits needs scikit-learn: pip install scikit-learn") from error
     digits: Any = bundled()
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(digits.target))
     X = np.ascontiguousarray(digits.data[order] / 16.0)

@@ -9,9 +9,12 @@ directional      c sqrt(ρ_u) ‖δ‖^{3/2}       (8c), measured along the dire
 ===============  ==========================  =========================================
 
 Only the directional model may be called a bound for an arbitrary direction. The coordinate model is pessimistic for
-random displacements; along aligned directions (the gradient's) both it and the independent model can be too small,
-because the coordinates are not independent there.
+random displacements. The independent one is too small by sqrt(2) for random displacements of many coordinates, because
+a movement crosses most often the boundaries along whose normals it runs. Along aligned directions (the gradient's) both
+can be too small by any factor, because the coordinates are not independent there.
 """
+
+from __future__ import annotations
 
 import math
 from typing import Literal

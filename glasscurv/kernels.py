@@ -10,6 +10,8 @@ code           theory
 =============  ==========================================================
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,8 +66,8 @@ class Kernel:
 
         Notes
         -----
-        The density is :math:`\hat\rho = \frac{1}{r\sigma} \sum_j (\sum_k w_{jk} g_k)^2`, equation (9). From M
-        directions its mean has M r degrees of freedom: M r ρ̂/ρ ~ χ²(M r) when many boundaries are crossed.
+        The density is :math:`\hat\rho = \frac{1}{r\sigma} \sum_j (\sum_k w_{jk} g_k)^2`, equation (9). For
+        one direction r ρ̂/ρ ~ χ²(r) when many boundaries are crossed.
 
         Examples
         --------

@@ -7,6 +7,8 @@ The recursion, with β, ω (``lookahead``) and φ (``step_fraction``):
 If L is quadratic, G_0 = ∇L(μ_0) and φ = (1−β) ω, then G_t = ∇L(μ_t) for every t, whatever the steps δ_t.
 """
 
+from __future__ import annotations
+
 from glasscurv._validation import number
 
 

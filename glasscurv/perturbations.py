@@ -4,6 +4,8 @@ Every coordinate of a direction z is symmetric. The estimators need only E|z|^p,
 ``sample(n, rng)`` and ``absolute_moment(p)``; any object that has both can be used.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Literal

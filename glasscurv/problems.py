@@ -75,8 +75,9 @@ class Quadratic(Problem):
     def __init__(self, hessian: ArrayLike, linear: ArrayLike | None = None, constant: float = 0.0) -> None:
         self.hessian = matrix(hessian, "hessian").copy()
         rows, columns = self.hessian.shape
-        if rows != columns or not np.array_equal(self.hessian, self.hessian.T):
+        if rows != columns or abs(self.hessian - self.hessian.T).max() > 1e-12 * abs(self.hessian).max():
             raise ValueError(f"hessian must be square and symmetric, got shape {self.hessian.shape}")
+        self.hessian = (self.hessian + self.hessian.T) / 2  # symmetric up to rounding will do
         self.size = rows
         self.linear = np.zeros(rows) if linear is None else vector(linear, "linear", rows).copy()
         self.constant = number(constant, "constant")

@@ -10,6 +10,8 @@ returned step    δ = −sign(g) d
 ===============  =====================================================
 """
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal
 

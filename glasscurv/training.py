@@ -1,5 +1,7 @@
 """Minibatch training with a history and a progress bar."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -36,8 +36,10 @@ def main(
     unknown = sorted(set(only or ()) - CHECKS.keys())
     if unknown:
         raise typer.BadParameter(f"no check is named {', '.join(unknown)}; --list names them", param_hint="--only")
-    if report.exists() and not report.is_dir():
-        raise typer.BadParameter(f"{report} is a file", param_hint="--report")
+    try:
+        report.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{report} cannot be made: {error.strerror}", param_hint="--report") from error
     chosen = [(name, module) for name, module in CHECKS.items() if not only or name in only]
     records: list[Record] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -51,6 +53,8 @@ def main(
             records.append(record)
             verdict = "holds" if record.holds else "FAILS"
             progress.console.print(f"{record.name}: {verdict} ({record.seconds:.1f} s)")
+            if record.error is not None:
+                progress.console.print(record.error.splitlines()[-1], style="red", markup=False)
             progress.advance(task)
     console.print(claim_table(records))
     page = write_report(records, report, seed, full)

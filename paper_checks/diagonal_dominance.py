@@ -35,7 +35,7 @@ DIMENSION = 6
 def run(settings: Settings) -> Outcome:
     """Regress v vᵀ on |δ| on hinges, and compare weights of a network."""
     toy = gc.RandomHinges(DIMENSION, 1500, half_width=4.0, rng=settings.rng)
-    lengths, own, others, off = _single_coordinate_moves(toy, 20_000 * settings.scale, settings.rng)
+    lengths, own, others, off = _single_coordinate_moves(toy, 42_000 * settings.scale, settings.rng)
     weight = lengths / np.mean(lengths**2)  # weight @ x / M is the slope of the regression of x on |δ|
     share, between = _network(40 * settings.scale, settings.rng)
     findings = [
@@ -88,7 +88,7 @@ def _ratio_finding(quantity: str, prediction: float, above: Array, below: Array,
     """Ratio of two means over the same samples, with the error of the delta method."""
     ratio = above.mean() / below.mean()
     error = np.std(above - ratio * below, ddof=1) / np.sqrt(above.size) / below.mean()
-    return Finding(quantity, prediction, float(ratio), float(STANDARD_ERRORS * error), tolerance)
+    return Finding(quantity, prediction, float(ratio), float(STANDARD_ERRORS * error), tolerance, resolution=0.15)
 
 
 def _intercept(lengths: Array, values: Array) -> Finding:
@@ -97,7 +97,7 @@ def _intercept(lengths: Array, values: Array) -> Finding:
     # The intercept is a weighted mean of the values.
     weights = 1 - lengths.mean() * centered / np.mean(centered**2)
     samples = weights * values / values.mean()
-    return mean_finding("intercept of v_j² on |δ_j|, share of the mean", 0.0, samples, scale=1.0, resolution=0.2)
+    return mean_finding("intercept of v_j² on |δ_j|, share of the mean", 0.0, samples, scale=1.0, resolution=0.25)
 
 
 def _network(networks: int, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -11,12 +11,13 @@ from rich.table import Table
 from paper_checks.outcome import Finding
 from paper_checks.runner import Record
 
-COLUMNS = ("claim", "prediction ± tolerance", "measurement ± interval", "verdict")
+COLUMNS = ("claim", "prediction ± tolerance", "measurement ± interval", "notices", "verdict")
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>glasscurv: paper checks</title>
 <style>
+:root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .9rem; }}
@@ -24,14 +25,16 @@ td, th {{ border-bottom: 1px solid #ccc; padding: .25rem .6rem; text-align: left
 .holds {{ color: #00694f; }} .fails {{ color: #b30000; font-weight: bold; }}
 img {{ max-width: 100%; }} pre {{ overflow-x: auto; background: #f4f4f4; padding: .5rem; }}
 @media (prefers-color-scheme: dark) {{
-body {{ background: #14181e; color: #dde; }} pre {{ background: #222; }} img {{ background: white; }}
+body {{ background: #14181e; color: #dde; }} a {{ color: #7ab8ff; }}
+pre {{ background: #222; }} img {{ background: white; }}
 .holds {{ color: #4fd1a5; }} .fails {{ color: #ff8080; }} }}
 </style>
 <h1>Paper checks</h1>
 <p>{summary}</p>
 <p>Each row compares a prediction of the theory with a measurement obtained another way. The interval is five standard
-errors, so a true claim misses its interval once in 1.7 million times; a measurement too blunt to notice a prediction
-that is 10&nbsp;% off does not count as one. glasscurv {version}, seed {seed}, {form} form.</p>
+errors, so a true claim misses its interval once in 1.7 million times. A comparison notices a prediction that is off by
+the share in the fourth column; one that notices less than it promises does not count. glasscurv {version}, seed
+{seed}, {form} form.</p>
 <div class="wide"><table><tr>{header}</tr>
 {rows}
 </table></div>
@@ -46,13 +49,10 @@ def claim_table(records: Sequence[Record]) -> Table:
     for column in COLUMNS:
         table.add_column(column, overflow="fold", no_wrap=column == "verdict")
     for record in records:
-        table.add_row(f"[bold]{record.claim}[/]", "", "", _verdict(record.holds, "[green]{}[/]", "[bold red]{}[/]"))
-        if record.error is not None:
-            table.add_row(f"  {record.error.splitlines()[-1]}", "", "", "")
+        table.add_row(f"[bold]{record.claim}[/]", "", "", "", _verdict(record.holds, "[green]{}[/]", "[bold red]{}[/]"))
         for finding in record.outcome.findings:
-            prediction, measurement = _numbers(finding)
             verdict = _verdict(finding.holds, "{}", "[bold red]{}[/]")
-            table.add_row(f"  {finding.quantity}", prediction, measurement, verdict)
+            table.add_row(f"  {finding.quantity}", *_numbers(finding), verdict)
         table.add_section()
     return table
 
@@ -107,14 +107,18 @@ def _verdict(holds: bool, good: str, bad: str) -> str:
     return good.format("holds") if holds else bad.format("FAILS")
 
 
-def _numbers(finding: Finding) -> tuple[str, str]:
+def _numbers(finding: Finding) -> tuple[str, str, str]:
+    """Prediction, measurement and the error that the comparison notices, as text."""
     relation = {"=": "", "<=": "≤ ", ">=": "≥ "}[finding.relation]
     tolerance = f" ± {finding.tolerance:.1g}" if finding.tolerance else ""
     interval = f" ± {finding.interval:.2g}" if finding.interval else ""
     blunt = "" if finding.sharp else " (too blunt)"
     # As many digits as the interval leaves meaningful, and enough to tell the measurement from the prediction.
     digits = 4 if finding.interval else 10 if abs(finding.measurement - 1) < 1e-4 else 4
-    return f"{relation}{finding.prediction:.4g}{tolerance}", f"{finding.measurement:.{digits}g}{interval}{blunt}"
+    size = abs(finding.prediction) if finding.scale is None else finding.scale
+    notices = "" if finding.relation != "=" or size == 0 else f"{finding.noticeable / size:.1%}"
+    prediction = f"{relation}{finding.prediction:.4g}{tolerance}"
+    return prediction, f"{finding.measurement:.{digits}g}{interval}{blunt}", notices
 
 
 def _as_json(record: Record) -> dict[str, object]:
@@ -126,6 +130,7 @@ def _as_json(record: Record) -> dict[str, object]:
             "measurement": finding.measurement,
             "interval": finding.interval,
             "tolerance": finding.tolerance,
+            "noticeable": finding.noticeable,
             "holds": finding.holds,
         }
         for finding in record.outcome.findings
@@ -145,11 +150,10 @@ def _html_rows(records: Sequence[Record]) -> Iterator[str]:
     for record in records:
         verdict = _verdict(record.holds, '<span class="holds">{}</span>', '<span class="fails">{}</span>')
         link = f'<a href="#{record.name}">{html.escape(record.claim)}</a>'
-        yield f"<tr><th colspan=3>{link} <small>({html.escape(record.source)})</small></th><th>{verdict}</th></tr>"
+        yield f"<tr><th colspan=4>{link} <small>({html.escape(record.source)})</small></th><th>{verdict}</th></tr>"
         for finding in record.outcome.findings:
-            prediction, measurement = _numbers(finding)
             verdict = _verdict(finding.holds, '<span class="holds">{}</span>', '<span class="fails">{}</span>')
-            cells = "".join(f"<td>{html.escape(text)}</td>" for text in (finding.quantity, prediction, measurement))
+            cells = "".join(f"<td>{html.escape(text)}</td>" for text in (finding.quantity, *_numbers(finding)))
             yield f"<tr>{cells}<td>{verdict}</td></tr>"
 
 

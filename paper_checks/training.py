@@ -52,7 +52,8 @@ def run(settings: Settings) -> Outcome:
         for name, runs in zip(curves, final, strict=True)
     ]
     for (name, accuracy), colour in zip(curves.items(), (BLUE, GREEN, ORANGE, PURPLE, GREY), strict=False):
-        ax.plot(np.arange(1, EPOCHS + 1), accuracy.mean(axis=0), color=colour, label=name)
+        style = "-" if name.startswith("Alice, both") else "--" if name.startswith("Alice") else ":"
+        ax.plot(np.arange(1, EPOCHS + 1), accuracy.mean(axis=0), style, lw=2, color=colour, label=name)
     ax.axhline(0.96, color="0.4", lw=1, ls=":")
     ax.set_ylim(0.8, 1)
     ax.legend(fontsize=10)

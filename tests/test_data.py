@@ -70,5 +70,5 @@ def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch, missin
     monkeypatch.setitem(sys.modules, missing, None)
     if missing == "sklearn":
         monkeypatch.delitem(sys.modules, "sklearn.datasets", raising=False)
-    with pytest.raises(ImportError, match=r"load_digits needs scikit-learn: pip install 'glasscurv\[data\]'"):
+    with pytest.raises(ImportError, match=r"load_digits needs scikit-learn: pip install scikit-learn"):
         gc.data.load_digits()

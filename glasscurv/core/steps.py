@@ -184,7 +184,7 @@ def joint_step(
     largest: float,
     out: FloatArray,
 ) -> None:
-    """Write into `out` the coordinate step with the density ρp, p = ρd³/S²: sqrt(2aρp) = (h* - h) sqrt(d), h* = |g|/d."""
+    """Write into `out` the coordinate step of the density ρp, p = ρd³/S²: sqrt(2aρp) = (h* - h) sqrt(d), h* = |g|/d."""
     unit = 1.0 / np.sqrt(2.0 * coefficient * density_scale)
     for i in range(gradient.size):
         g = np.float64(gradient[i])

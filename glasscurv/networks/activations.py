@@ -4,6 +4,8 @@ The jump of the gradient at a boundary is proportional to the slope jump β − 
 have none.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

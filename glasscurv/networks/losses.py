@@ -1,5 +1,7 @@
 """Loss functions of a network's outputs, with the derivatives that backpropagation needs."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, Protocol
 

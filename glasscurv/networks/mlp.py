@@ -1,5 +1,7 @@
 """Multilayer perceptrons over one flat parameter vector."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """Adam."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
@@ -56,6 +58,7 @@ class Adam(Optimizer):
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         arrays = self._arrays
         loss = self._evaluate(value_and_grad, arrays["theta"], self._gradient)
+        self._check_square(self._gradient)
         core.adam_update(
             self._gradient,
             arrays["theta"],

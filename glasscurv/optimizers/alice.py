@@ -14,6 +14,8 @@ code                theory
 ==================  =====================================================
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 from numpy.typing import ArrayLike
@@ -195,7 +197,9 @@ class Alice(Optimizer):
             for sign, gradient in ((1, self._plus), (-1, self._minus)):
                 core.perturb(nu, direction, sign * length, self._point)
                 self._evaluate(value_and_grad, self._point, gradient)
+                self._check_square(gradient)
         loss = self._evaluate(value_and_grad, nu, self._center)
+        self._check_square(self._center)
         if full:
             self._measure(direction, length, min(max(1 - period * (1 - self.betas[1]), 0.0), plain_mean))
         core.alice_update(

@@ -193,5 +193,16 @@ class Optimizer:
             raise NonFiniteError(f"non-finite loss {where}: {loss}")
         return float(loss)
 
+    def _check_square(self, gradient: FloatArray) -> None:
+        """Refuse a gradient whose square would make the running second moment infinite for ever."""
+        with np.errstate(over="ignore"):
+            total = np.vdot(gradient, gradient)
+        if not np.isfinite(total):  # one entry, or only the sum
+            largest = float(abs(gradient).max())
+            if largest > float(np.sqrt(np.finfo(gradient.dtype).max)):
+                raise NonFiniteError(
+                    f"gradient too large at step {self.steps + 1}: the square of {largest:g} overflows {gradient.dtype}"
+                )
+
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         raise NotImplementedError

@@ -1,5 +1,7 @@
 """Stochastic gradient descent."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import ValueAndGrad

@@ -207,11 +207,13 @@ def test_equality_needs_agreement_and_sharpness():
     finding = partial(outcome.Finding, "x", 1.0)
     assert finding(1.04, 0.05).holds
     assert not finding(1.06, 0.05).holds
-    assert finding(1.06, 0.05, tolerance=0.02).holds
-    assert not finding(1.0, 0.2).holds  # too blunt to notice an error of 10 %
+    assert finding(1.045, 0.04, tolerance=0.01).holds
+    assert not finding(1.0, 0.06).holds  # too blunt to notice an error of 10 %
+    assert not finding(1.0, 0.04, tolerance=0.03).holds
+    assert finding(1.0, 0.06, resolution=0.15).holds
     assert not finding(np.nan, 0.01).holds
     assert not outcome.Finding("zero", 0.0, 0.0, 0.1).holds
-    assert outcome.Finding("zero", 0.0, 0.05, 0.1, scale=1.0).holds
+    assert outcome.Finding("zero", 0.0, 0.04, 0.05, scale=1.0).holds
 
 
 def test_inequality_must_hold_beyond_the_interval():
