@@ -304,6 +304,20 @@ def test_non_finite_gradient_names_the_sample_and_the_node():
         gc.estimate_curvature(gradient, np.zeros(2), rng=0)
 
 
+def test_workers_that_lose_samples_are_refused():
+    with pytest.raises(ValueError, match="workers must give one result for each of the 8 samples, got 2"):
+        gc.estimate_curvature(np.array, [1.0], samples=8, rng=0, workers=lambda f, items: list(map(f, items))[:2])
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # the plain Python loops warn first
+def test_gradients_too_large_for_their_dtype_are_refused():
+    with pytest.raises(gc.NonFiniteError, match="non-finite gradient at the centre: 2 of 2 entries"):
+        gc.estimate_curvature(lambda theta: np.full(2, 1e39), np.ones(2, np.float32), rng=0)
+    huge = np.array([1e30, -1e30], np.float32)
+    with pytest.raises(gc.NonFiniteError, match="the gradients are too large: their squares overflow float32"):
+        gc.estimate_curvature(lambda theta: huge * np.sign(theta - 1), np.ones(2, np.float32), length=0.5, rng=0)
+
+
 def test_bad_arguments_are_refused():
     def gradient(theta):
         return np.array(theta)

@@ -41,3 +41,21 @@ def test_import_does_not_bring_optional_packages(module):
 def test_extras_are_those_that_the_errors_and_the_readme_name():
     extras = PROJECT["optional-dependencies"]
     assert {"cli", "plot", "data", "checkpoint", "torch", "jax", "checks", "test", "docs"} <= set(extras)
+
+
+def test_loops_compile_without_a_folder_for_machine_code(monkeypatch):
+    import numba
+
+    from glasscurv import _jit
+
+    def refuse(cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(numba, "njit", refuse)
+
+    def double(x):
+        return 2 * x
+
+    assert _jit.jit(double)(3) == 6

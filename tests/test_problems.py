@@ -144,6 +144,14 @@ def test_sum_adds_values_and_gradients():
     assert (both + quadratic).value(theta) == pytest.approx(both.value(theta) + quadratic.value(theta))
 
 
+def test_a_hessian_symmetric_up_to_rounding_will_do():
+    root = np.random.default_rng(0).standard_normal((5, 5))
+    inverse = np.linalg.inv(root @ root.T + np.eye(5))
+    hessian = gc.Quadratic(inverse).hessian
+    assert (hessian == hessian.T).all()
+    np.testing.assert_allclose(hessian, inverse, rtol=1e-12)
+
+
 def test_hessian_given_by_the_caller_is_copied():
     hessian = np.eye(2)
     problem = gc.Quadratic(hessian)

@@ -805,3 +805,16 @@ def test_saved_bounds_survive():
     one.lr = 0.025
     other.load_state_dict(one.state_dict())
     assert (other.lr, other.lr_min, other.lr_max) == (0.025, 0.0025, 0.05)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float64, 1e200)])
+def test_a_gradient_whose_square_overflows_is_refused(dtype, size):
+    """It would make the second moment infinite, and the parameters would never move again."""
+    optimizer = gc.Alice(np.ones(3, dtype), 0.1, rng=0)
+    optimizer.step(lambda theta: (1.0, theta))
+    before = optimizer.theta, optimizer.steps, optimizer.evaluations
+    with pytest.raises(gc.NonFiniteError, match=r"gradient too large at step 2: the square of .* overflows float"):
+        optimizer.step(lambda theta: (1.0, np.full(3, size)))
+    np.testing.assert_array_equal(optimizer.theta, before[0])
+    assert (optimizer.steps, optimizer.evaluations) == before[1:]
+    assert np.isfinite(optimizer.state["second_moment"]).all()

@@ -189,9 +189,9 @@ def test_check_fails_when_its_rule_is_broken(name, break_it, monkeypatch):
     if name == "training":
         from paper_checks import training
 
-        # The rivals of Alice are not what is broken here.
-        alices = {key: make for key, make in training.OPTIMIZERS.items() if key.startswith("Alice")}
-        monkeypatch.setattr(training, "OPTIMIZERS", alices)
+        # The rivals of Alice are not what is broken here, and one Alice is enough.
+        alice = {"Alice, both": training.OPTIMIZERS["Alice, both"]}
+        monkeypatch.setattr(training, "OPTIMIZERS", alice)
     (record,) = run_checks([(name, CHECKS[name])], seed=0)
     assert not record.holds
 
