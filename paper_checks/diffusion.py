@@ -60,7 +60,7 @@ def run(settings: Settings) -> Outcome:
             squares = np.array([fit.mean_square[layer] for fit in fits])
             name = f"{activation}, {layer}: exponent of the {'second' if order == 2 else 'first'} difference"
             exponent, interval = _pooled_exponent(lengths, squares)
-            findings.append(Finding(name, predicted, exponent, interval, tolerance=0.1, resolution=0.6))
+            findings.append(Finding(name, predicted, exponent, interval, tolerance=0.1, resolution=0.8))
             if order == 2:
                 curve = squares.mean(axis=0) / squares[:, -1].mean()
                 # Coinciding curves stay visible: large open markers below, small ones above.

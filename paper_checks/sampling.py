@@ -35,14 +35,14 @@ def run(settings: Settings) -> Outcome:
     laws = {"Rademacher": gc.Rademacher(), "uniform ±[½, 3/2]": gc.Uniform(0.5, 1.5)}
     findings, bars = [], []
     for name, law in laws.items():
-        glass = _glass_contamination(law, 30_000 * settings.scale, rng)
-        hessian = _hessian_contamination(law, 30_000 * settings.scale, rng)
+        glass = _glass_contamination(law, 38_000 * settings.scale, rng)
+        hessian = _hessian_contamination(law, 38_000 * settings.scale, rng)
         for term, samples in (("glass", glass), ("hessian", hessian)):
             finding = mean_finding(f"{name}: {term} contamination", gc.contamination(law, term), samples)
             findings.append(finding)
             bars.append((f"{name}\n{term}", finding))
     for name, law in (("Gaussian", gc.Gaussian()), ("uniform [−1, 1]", gc.Uniform(-1, 1))):
-        measured = _hessian_contamination(law, 30_000 * settings.scale, rng).mean()
+        measured = _hessian_contamination(law, 38_000 * settings.scale, rng).mean()
         findings.append(Finding(f"{name}: hessian contamination", 10.0, float(measured), relation=">="))
     findings += [_default_diagonal(rng, settings.scale), _isotropic_hinges(rng, settings.scale)]
 
