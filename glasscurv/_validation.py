@@ -145,6 +145,15 @@ def returned_gradient(value: ArrayLike, size: int, where: str) -> FloatArray:
     return array
 
 
+def copy_gradient(value: ArrayLike, out: FloatArray, where: str) -> None:
+    """Copy what a user's gradient callable gave back into `out`, checked before and after a narrowing cast."""
+    checked = returned_gradient(value, out.size, where)
+    with np.errstate(over="ignore"):
+        out[:] = checked
+    if out.dtype != checked.dtype:  # what is finite in float64 may be too large for float32
+        returned_gradient(out, out.size, where)
+
+
 def _index(first: tuple[int, ...]) -> str:
     return str(first[0]) if len(first) == 1 else str(first)
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtri
 
 from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
-from glasscurv._validation import NonFiniteError, function, generator, integer, number, returned_gradient, vector
+from glasscurv._validation import NonFiniteError, copy_gradient, function, generator, integer, number, vector
 from glasscurv._workers import ordered_map
 from glasscurv.core import statistics as core
 from glasscurv.kernels import glass_kernel, hessian_kernel
@@ -358,11 +358,9 @@ def _gradients_on_line(
 def _evaluate(gradient: Gradient, point: FloatArray, where: str) -> FloatArray:
     """Call the user's gradient on a read-only point and copy what comes back."""
     point.setflags(write=False)
-    checked = returned_gradient(gradient(point), point.size, where)
-    with np.errstate(over="ignore"):
-        copy = checked.astype(point.dtype, copy=True)
-    # What is finite in float64 may be too large for float32.
-    return copy if copy.dtype == checked.dtype else returned_gradient(copy, point.size, where)
+    result = np.empty_like(point)
+    copy_gradient(gradient(point), result, where)
+    return result
 
 
 def _weighted_slope(x: FloatArray, squares: FloatArray) -> tuple[float, float]:

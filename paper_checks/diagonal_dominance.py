@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import glasscurv as gc
 from paper_checks.figures import BLUE, ORANGE, axes
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
+from paper_checks.outcome import Finding, Outcome, Settings, mean_finding, ratio_finding
 
 CLAIM = "The covariance of gradient variations is linear in |δ| and diagonally dominant"
 SOURCE = "theory 1, eq. (2), (3)"
@@ -41,7 +41,7 @@ def run(settings: Settings) -> Outcome:
     findings = [
         mean_finding("slope of v_j² on |δ_j| / exact R_jj", 1.0, weight * own[0]),
         mean_finding("slope of v_i² on |δ_j| / exact R_ij", 1.0, weight * others[0]),
-        _ratio_finding("R_jj / R_ij", 2.0, weight * own[1], weight * others[1], tolerance=0.06),
+        ratio_finding("R_jj / R_ij", 2.0, weight * own[1], weight * others[1], tolerance=0.06, resolution=0.15),
         mean_finding("slope of v_i v_l on |δ_j|, share of R_jj", 0.0, weight * off, scale=1.0, tolerance=0.02),
         _intercept(lengths, own[0]),
         mean_finding("digits MLP: share of the moving weight in v_j² + v_i²", 0.5, share, relation=">="),
@@ -82,13 +82,6 @@ def _single_coordinate_moves(
         others[:, k] = np.mean(v[rest] ** 2 / R[rest, j]), np.mean(v[rest] ** 2)
         off[k] = (v.sum() ** 2 - v @ v) / (n * (n - 1)) / R[j, j]
     return lengths, own, others, off
-
-
-def _ratio_finding(quantity: str, prediction: float, above: Array, below: Array, tolerance: float = 0.0) -> Finding:
-    """Ratio of two means over the same samples, with the error of the delta method."""
-    ratio = above.mean() / below.mean()
-    error = np.std(above - ratio * below, ddof=1) / np.sqrt(above.size) / below.mean()
-    return Finding(quantity, prediction, float(ratio), float(STANDARD_ERRORS * error), tolerance, resolution=0.15)
 
 
 def _intercept(lengths: Array, values: Array) -> Finding:

@@ -98,6 +98,14 @@ def mean_finding(quantity: str, prediction: float, samples: ArrayLike, **options
     return Finding(quantity, prediction, float(values.mean()), float(interval), **options)
 
 
+def ratio_finding(quantity: str, prediction: float, above: ArrayLike, below: ArrayLike, **options: Any) -> Finding:
+    """Compare a prediction with the ratio of two means over the same samples, by the delta method."""
+    upper, lower = np.asarray(above, float), np.asarray(below, float)
+    ratio = upper.mean() / lower.mean()
+    error = np.std(upper - ratio * lower, ddof=1) / np.sqrt(upper.size) / lower.mean()
+    return Finding(quantity, prediction, float(ratio), float(STANDARD_ERRORS * error), **options)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """All findings of one check and a figure that shows them."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 import glasscurv as gc
 from paper_checks.figures import BLUE, ORANGE, axes
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings
+from paper_checks.outcome import Outcome, Settings, ratio_finding
 
 CLAIM = "Second differences along two directions at one centre correlate with 2 − √2"
 SOURCE = "new, from theory 1"
@@ -60,11 +60,8 @@ def run(settings: Settings) -> Outcome:
 
     findings = []
     for name, values in samples.items():
-        correlation = values[:, 0].mean() / values[:, 1].mean()
-        error = np.std(values[:, 0] - correlation * values[:, 1], ddof=1) / np.sqrt(len(values)) / values[:, 1].mean()
         tolerance = 0.005 if name == "random hinges" else 0.03
-        interval = float(STANDARD_ERRORS * error)
-        findings.append(Finding(name, PREDICTION, float(correlation), interval, tolerance, resolution=0.3))
+        findings.append(ratio_finding(name, PREDICTION, *values.T, tolerance=tolerance, resolution=0.3))
     figure, ax = axes("Two lines through one centre", "", "correlation of second differences")
     ax.axhline(PREDICTION, color=ORANGE, label="2 − √2")
     ax.errorbar(

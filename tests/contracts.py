@@ -515,3 +515,19 @@ class OptimizerContract:
     def test_a_bad_start_is_refused(self, theta0, exception, message):
         with pytest.raises(exception, match=message):
             self.make(theta0, LR)
+
+
+class SecondMomentContract(OptimizerContract):
+    """What the optimizers that average squared gradients keep besides."""
+
+    @pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float64, 1e200)])
+    def test_a_gradient_whose_square_overflows_is_refused(self, dtype, size):
+        """It would make the second moment infinite, and the parameters would never move again."""
+        optimizer = self.make(np.ones(3, dtype), LR)
+        optimizer.step(lambda theta: (1.0, theta))
+        before = optimizer.theta, optimizer.steps, optimizer.evaluations
+        with pytest.raises(gc.NonFiniteError, match=r"gradient too large at step 2: the square of .* overflows float"):
+            optimizer.step(lambda theta: (1.0, np.full(3, size)))
+        np.testing.assert_array_equal(optimizer.theta, before[0])
+        assert (optimizer.steps, optimizer.evaluations) == before[1:]
+        assert np.isfinite(optimizer.state["second_moment"]).all()

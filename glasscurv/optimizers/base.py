@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
-from glasscurv._validation import NonFiniteError, function, generator, integer, number, returned_gradient, vector
+from glasscurv._validation import NonFiniteError, copy_gradient, function, generator, integer, number, vector
 
 
 class Optimizer:
@@ -183,11 +183,7 @@ class Optimizer:
             raise TypeError(f"value_and_grad must return (loss, gradient), got {type(result).__name__}")
         loss, gradient = result
         where = f"at step {self.steps + 1}"
-        checked = returned_gradient(gradient, out.size, where)
-        with np.errstate(over="ignore"):
-            out[:] = checked
-        if out.dtype != checked.dtype:  # what is finite in float64 may be too large for float32
-            returned_gradient(out, out.size, where)
+        copy_gradient(gradient, out, where)
         self.evaluations += 1
         if not np.isfinite(loss):
             raise NonFiniteError(f"non-finite loss {where}: {loss}")
