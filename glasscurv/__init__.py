@@ -8,7 +8,20 @@ of any model from ordinary gradients, predicts how the loss changes, and takes t
 from glasscurv import data
 from glasscurv._validation import NonFiniteError
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
-from glasscurv.curvature import CurvatureEstimate, VariationExponent, estimate_curvature, variation_exponent
+from glasscurv.curvature import (
+    CurvatureEstimate,
+    Diagnostics,
+    DiagonalDensity,
+    DirectionalDensity,
+    SuggestedLength,
+    VariationExponent,
+    directional_density,
+    estimate_curvature,
+    glass_density_diagonal,
+    glass_density_matrix,
+    suggest_length,
+    variation_exponent,
+)
 from glasscurv.glass import directional_glass_change, expected_glass_change, predict_loss_change
 from glasscurv.kernels import Kernel, glass_kernel, hessian_kernel
 from glasscurv.nesterov import exact_step_fraction
@@ -29,6 +42,9 @@ __all__ = [
     "Adam",
     "Alice",
     "CurvatureEstimate",
+    "Diagnostics",
+    "DiagonalDensity",
+    "DirectionalDensity",
     "Gaussian",
     "History",
     "Kernel",
@@ -39,22 +55,27 @@ __all__ = [
     "RandomHinges",
     "SparseRademacher",
     "Sphere",
+    "SuggestedLength",
     "Sum",
     "Uniform",
     "VariationExponent",
     "bound_step",
     "contamination",
     "data",
+    "directional_density",
     "directional_glass_change",
     "estimate_curvature",
     "exact_step_fraction",
     "expected_glass_change",
+    "glass_density_diagonal",
+    "glass_density_matrix",
     "glass_kernel",
     "hessian_kernel",
     "joint_quasi_newton_step",
     "predict_loss_change",
     "predicted_decrease",
     "quasi_newton_step",
+    "suggest_length",
     "train",
     "variation_exponent",
 ]

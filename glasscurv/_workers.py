@@ -1,10 +1,12 @@
 """One meaning of ``workers`` for the whole package: an int (processes) or any map-like callable, as in SciPy."""
 
+import multiprocessing
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from glasscurv._typing import Workers
 from glasscurv._validation import integer
@@ -12,38 +14,79 @@ from glasscurv._validation import integer
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+BATCH = 32
+"""Tasks that a map-like callable gets at a time."""
+
 
 @contextmanager
 def ordered_map(
     workers: Workers,
 ) -> Iterator[Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]]:
-    """Give a map that returns results in the order of its inputs, a few at a time.
+    """Give a map that returns results in the order of its inputs, a batch at a time.
 
-    A pool is fed in batches of four tasks a worker, so that the results that wait in memory stay few however
-    many tasks there are. The order of the results does not depend on the workers, so a sum over them does not.
+    Work is handed out in batches, so that the results that wait in memory stay few however many tasks there are. The
+    order of the results does not depend on the workers, so a sum over them does not.
 
     Parameters
     ----------
     workers : int or callable
-        1 runs here; k > 1 starts k processes; a callable ``workers(function, items)`` is used as the map.
+        1 runs here; k > 1 starts k processes, each of which gets the function once; a callable
+        ``workers(function, items)`` is used as the map, and may return results or futures.
 
     Raises
     ------
     TypeError, ValueError
-        `workers` is neither a positive int nor callable.
+        `workers` is neither a positive int nor callable, or the function cannot be sent to other processes.
     """
     if callable(workers):
-        yield lambda function, items: iter(workers(function, items))
+        yield lambda function, items: _in_batches(lambda batch: map(_result, workers(function, batch)), items, BATCH)
         return
     count = integer(workers, "workers", 1)
     if count == 1:
         yield map
         return
-    with ProcessPoolExecutor(count) as pool:
 
-        def batched(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-            waiting = iter(items)
-            while batch := list(islice(waiting, 4 * count)):
-                yield from pool.map(function, batch)
+    def over_processes(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        _check_picklable(function, count)
+        with ProcessPoolExecutor(count, initializer=_receive, initargs=(function,)) as pool:
+            yield from _in_batches(lambda batch: pool.map(_call, batch), items, 4 * count)
 
-        yield batched
+    yield over_processes
+
+
+def _in_batches(run: Callable[[list[Item]], Iterable[Result]], items: Iterable[Item], size: int) -> Iterator[Result]:
+    waiting = iter(items)
+    while batch := list(islice(waiting, size)):
+        yield from run(batch)
+
+
+def _result(value: Any) -> Any:
+    """Wait for a future, such as a Dask client's; anything else is a result already."""
+    wait = getattr(value, "result", None)
+    return wait() if callable(wait) else value
+
+
+def _check_picklable(function: Callable[..., Any], count: int) -> None:
+    """Say in plain words what a pool would say in its own; forked processes inherit the function and need nothing."""
+    if multiprocessing.get_start_method() == "fork":
+        return
+    try:
+        pickle.dumps(function)
+    except Exception as error:
+        raise TypeError(
+            f"with workers={count} the callable must be picklable to reach other processes: define it at the top of a "
+            f"module, or pass the map of a thread pool; pickle says: {error}"
+        ) from error
+
+
+_function: Callable[[Any], Any]
+
+
+def _receive(function: Callable[[Any], Any]) -> None:
+    """Keep, in a worker process, the function of all its tasks."""
+    global _function
+    _function = function
+
+
+def _call(item: Any) -> Any:
+    return _function(item)

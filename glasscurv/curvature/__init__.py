@@ -1,0 +1,21 @@
+"""Estimates of curvature from gradients (theory, sections 1 to 4)."""
+
+from glasscurv.curvature.diagonal import DiagonalDensity, glass_density_diagonal
+from glasscurv.curvature.directional import DirectionalDensity, directional_density, glass_density_matrix
+from glasscurv.curvature.estimate import CurvatureEstimate, Diagnostics, estimate_curvature
+from glasscurv.curvature.exponents import SuggestedLength, VariationExponent, suggest_length, variation_exponent
+
+__all__ = [
+    "CurvatureEstimate",
+    "Diagnostics",
+    "DiagonalDensity",
+    "DirectionalDensity",
+    "SuggestedLength",
+    "VariationExponent",
+    "directional_density",
+    "estimate_curvature",
+    "glass_density_diagonal",
+    "glass_density_matrix",
+    "suggest_length",
+    "variation_exponent",
+]

@@ -1,0 +1,421 @@
+"""How gradient differences grow with the length, and which length to use (theory, sections 1 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+
+from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
+from glasscurv._validation import generator, integer, vector
+from glasscurv._workers import ordered_map
+from glasscurv.curvature.lines import evaluate_center, random_lines, warn
+from glasscurv.perturbations import Rademacher, check_distribution
+
+Groups = Mapping[str, slice | NDArray[np.integer]]
+
+GLASS_SHARE = 0.9
+"""The second difference counts as glass up to the length at which other terms make up a tenth of its mean square."""
+
+
+@dataclass(frozen=True, eq=False)
+class VariationExponent:
+    """How the mean square of a gradient difference grows with the length, per group of parameters.
+
+    Attributes
+    ----------
+    exponent : dict of str to float
+        Slope p of log(mean square) against log(length); nan where fewer than two lengths could be used.
+    standard_error : dict of str to float
+        Standard error of p over directions at this centre; it includes the misfit to a straight line where that is
+        larger than the sampling error. It says nothing of other centres or minibatches, and is too small with
+        fewer than about ten samples.
+    lengths : (k,) array
+        Perturbation lengths, increasing.
+    mean_square : dict of str to (k,) array
+        Mean square of the difference over directions and the group's coordinates (gradient²).
+    local_slope : dict of str to (k − 1,) array
+        Slope of log(mean square) between each length and the next: where it changes, glass gives way to Hessian.
+    rounding_floor : dict of str to (k,) array
+        Mean square that rounding alone explains (gradient²). Lengths where the mean square is below sixteen times of
+        this do not enter the fit.
+    order : {1, 2}
+        1 for g(μ+σz) − g(μ), 2 for ½(g₊ + g₋) − g₀.
+    evaluations : int
+        Gradient evaluations spent.
+    """
+
+    exponent: dict[str, float]
+    standard_error: dict[str, float]
+    lengths: FloatArray
+    mean_square: dict[str, FloatArray]
+    local_slope: dict[str, FloatArray]
+    rounding_floor: dict[str, FloatArray]
+    order: int
+    evaluations: int
+
+
+def variation_exponent(
+    gradient: Gradient,
+    theta: ArrayLike,
+    lengths: Sequence[float],
+    order: Literal[1, 2] = 2,
+    groups: Groups | None = None,
+    samples: int = 16,
+    distribution: Distribution = Rademacher(),  # noqa: B008 (frozen)
+    rng: RngLike = None,
+    workers: Workers = 1,
+) -> VariationExponent:
+    """Fit the exponent with which gradient differences grow: it tells glass from Hessian.
+
+    The first difference has exponent 1 where glass dominates and 2 where the Hessian does; the second difference,
+    which cancels the Hessian, has exponent 1 for glass and 4 for a smooth loss.
+
+    Parameters
+    ----------
+    gradient : callable
+        ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
+    theta : (n,) array_like
+        Centre μ.
+    lengths : sequence of float
+        At least two different perturbation lengths σ > 0.
+    order : {1, 2}
+        Order of the difference.
+    groups : mapping of str to slice or index array, optional
+        Groups of parameters, such as ``network.groups``; by default one group ``"all"``.
+    samples : int
+        Directions per length, at least 2, drawn independently for every length.
+    distribution : distribution
+        Law of the directions.
+    rng : None, int or Generator
+        Source of the directions. The same seed gives the same result, bit for bit, for any `workers`.
+    workers : int or callable
+        As in `estimate_curvature`.
+
+    Returns
+    -------
+    VariationExponent
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments, or a gradient of the wrong shape.
+    NonFiniteError
+        A gradient with a nan or an infinity (a ValueError that names the sample and the length).
+
+    Warns
+    -----
+    RuntimeWarning
+        Lengths at which a group's differences are no larger than rounding explains; they are left out of the fit.
+
+    Notes
+    -----
+    A straight line is fitted to the logarithms by least squares, weighted with the sampling error of each mean. A
+    group whose difference is exactly zero at some length has no logarithm there; its exponent is nan.
+
+    References
+    ----------
+    Theory, section 1, exponents.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> toy = gc.RandomHinges(4, hinges=2000, half_width=8.0, rng=0)
+    >>> fit = gc.variation_exponent(toy.gradient, np.zeros(4), [0.02, 0.06, 0.2, 0.6], samples=40, rng=1)
+    >>> bool(abs(fit.exponent["all"] - 1) < 0.2)
+    True
+    """
+    sigmas = _increasing_lengths(lengths)
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, got {order!r}")
+    count = integer(samples, "samples", 2)
+    law, source = check_distribution(distribution), generator(rng)
+    center = evaluate_center(gradient, theta)
+    parts = _groups(groups, center.theta.size)
+
+    # One line a length: the lengths are independent of each other.
+    sides = (1.0,) if order == 1 else (-1.0, 1.0)
+    lines = (
+        line for sigma in sigmas for line in random_lines(source, count, law, [(side, float(sigma)) for side in sides])
+    )
+    squares = {name: np.empty(sigmas.size * count) for name in parts}
+    floors = {name: np.empty(sigmas.size * count) for name in parts}
+    with ordered_map(workers) as map_:
+        for k, (_, rows) in enumerate(map_(center.on_line, lines)):
+            largest = np.maximum(abs(center.start), abs(rows[0]))
+            difference = rows[0] - center.start
+            if order == 2:
+                difference = (difference + (rows[1] - center.start)) / 2
+            for name, part in parts.items():
+                squares[name][k] = np.mean(np.square(difference[part], dtype=np.float64))
+                floors[name][k] = center.resolution**2 * np.mean(np.square(largest[part], dtype=np.float64))
+    shape = (sigmas.size, count)
+    samples_of = {name: square.reshape(shape) for name, square in squares.items()}
+    mean_square = {name: square.mean(axis=1) for name, square in samples_of.items()}
+    rounding = {name: floor.reshape(shape).mean(axis=1) for name, floor in floors.items()}
+    usable = {name: _above_rounding(name, sigmas, mean_square[name], rounding[name]) for name in parts}
+    fits = {name: _weighted_slope(np.log(sigmas[usable[name]]), samples_of[name][usable[name]]) for name in parts}
+    with np.errstate(divide="ignore", invalid="ignore"):  # a mean of exactly 0 has no logarithm: inf or nan
+        slopes = {name: np.diff(np.log(mean)) / np.diff(np.log(sigmas)) for name, mean in mean_square.items()}
+    return VariationExponent(
+        exponent={name: slope for name, (slope, _) in fits.items()},
+        standard_error={name: error for name, (_, error) in fits.items()},
+        lengths=sigmas,
+        mean_square=mean_square,
+        local_slope=slopes,
+        rounding_floor=rounding,
+        order=order,
+        evaluations=1 + sigmas.size * count * len(sides),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SuggestedLength:
+    """The perturbation lengths that serve each group of parameters best, and why.
+
+    Attributes
+    ----------
+    glass : dict of str to float
+        The largest length at which the second difference is glass; nan where no length tried shows glass.
+    hessian : dict of str to float
+        The length at which the Hessian kernel has the least mean square error.
+    reason : dict of str to str
+        Why, in words, with the measured constants.
+    lengths : (k,) array
+        Lengths tried, increasing.
+    glass_density : dict of str to float
+        Fitted ρ, mean over the group (gradient²/length).
+    second_derivative, third_derivative : dict of str to float
+        Fitted root mean squares T and Q of the derivatives of the gradient along a direction (gradient/length²,
+        gradient/length³).
+    evaluations : int
+        Gradient evaluations spent.
+    """
+
+    glass: dict[str, float]
+    hessian: dict[str, float]
+    reason: dict[str, str]
+    lengths: FloatArray
+    glass_density: dict[str, float]
+    second_derivative: dict[str, float]
+    third_derivative: dict[str, float]
+    evaluations: int
+
+
+def suggest_length(
+    gradient: Gradient,
+    theta: ArrayLike,
+    lengths: Sequence[float] = tuple(np.geomspace(1e-5, 1e-1, 9).tolist()),
+    groups: Groups | None = None,
+    samples: int = 8,
+    distribution: Distribution = Rademacher(),  # noqa: B008 (frozen)
+    rng: RngLike = None,
+    workers: Workers = 1,
+) -> SuggestedLength:
+    """Suggest perturbation lengths for the glass and for the Hessian of each group of parameters.
+
+    Parameters
+    ----------
+    gradient : callable
+        ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
+    theta : (n,) array_like
+        Centre μ.
+    lengths : sequence of float
+        Lengths to try, at least three different ones; all suggestions lie between the least and the greatest.
+    groups : mapping of str to slice or index array, optional
+        Groups of parameters, such as ``network.groups``; by default one group ``"all"``.
+    samples : int
+        Directions, at least 2. Each is followed over all lengths: 2 · samples · lengths evaluations.
+    distribution : distribution
+        Law of the directions.
+    rng : None, int or Generator
+        Source of the directions. The same seed gives the same result, bit for bit, for any `workers`.
+    workers : int or callable
+        As in `estimate_curvature`.
+
+    Returns
+    -------
+    SuggestedLength
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments, or a gradient of the wrong shape.
+    NonFiniteError
+        A gradient with a nan or an infinity.
+
+    Notes
+    -----
+    The mean square of the second difference d is fitted by ρσ/2 + aσ³ + T²σ⁴/4 with nonnegative coefficients: glass,
+    kinks of the gradient (as in a layer above the last boundary), smooth loss. The glass length is the largest at which
+    the first term makes up nine tenths.
+
+    The Hessian kernel e(σ) = (g₊ − g₋)/(2σ) has the mean square error ρ/(2σ) + σ⁴Q²/36 and that of rounding, which
+    counts only where there is no glass; without rounding it is least at (9ρ/(2Q²))^{1/5}. Q comes from the growth of e
+    between neighbouring lengths σ < τ of one line: E[(e(τ) − e(σ))²] = (ρ/2)(1/σ − 1/τ) + (τ² − σ²)² Q²/36.
+
+    References
+    ----------
+    Theory, sections 1 and 3.
+
+    Examples
+    --------
+    Glass of density 1 in every coordinate next to T = 10 from a cubic: glass up to (2ρ/(9T²))^{1/3} = 0.13.
+
+    >>> import numpy as np, glasscurv as gc
+    >>> hinges = gc.RandomHinges(100, hinges=4000, half_width=60.0, rng=0)
+    >>> scale = hinges.density(np.ones(100)) ** 0.5
+    >>> found = gc.suggest_length(
+    ...     lambda x: hinges.gradient(x) / scale + 5 * x**2, np.zeros(100), np.geomspace(0.01, 1, 9), rng=1
+    ... )
+    >>> bool(0.09 < found.glass["all"] < 0.18), bool(abs(found.second_derivative["all"] - 10) < 1)
+    (True, True)
+    >>> print(found.reason["all"].split(";")[0])   # doctest: +ELLIPSIS
+    glass up to ..., where the smooth loss makes up a tenth of the second difference
+    """
+    sigmas = _increasing_lengths(lengths, at_least=3)
+    count = integer(samples, "samples", 2)
+    law, source = check_distribution(distribution), generator(rng)
+    center = evaluate_center(gradient, theta)
+    parts = _groups(groups, center.theta.size)
+    mean_length = law.absolute_moment(1)
+
+    stops = [(side, float(sigma)) for sigma in sigmas for side in (-1.0, 1.0)]
+    # Mean squares of d at each length, of the growth of e between lengths, and of rounding.
+    bends = {name: np.zeros(sigmas.size) for name in parts}
+    growths = {name: np.zeros(sigmas.size - 1) for name in parts}
+    floors = dict.fromkeys(parts, 0.0)
+    with ordered_map(workers) as map_:
+        for _, rows in map_(center.on_line, random_lines(source, count, law, stops)):
+            largest = np.maximum(abs(center.start), abs(rows[0]))
+            before = None
+            for k, sigma in enumerate(sigmas):
+                minus, plus = rows[2 * k : 2 * k + 2]
+                d = ((plus - center.start) + (minus - center.start)) / 2
+                e = (plus - minus) / (2 * sigma)
+                for name, part in parts.items():
+                    bends[name][k] += _mean_square(d[part]) / count
+                    if before is not None:
+                        growths[name][k - 1] += _mean_square((e - before)[part]) / count
+                before = e
+            for name, part in parts.items():
+                floors[name] += center.resolution**2 * _mean_square(largest[part]) / count
+    results = {name: _suggest(sigmas, bends[name], growths[name], floors[name]) for name in parts}
+    return SuggestedLength(
+        glass={name: result[0] for name, result in results.items()},
+        hessian={name: result[1] for name, result in results.items()},
+        reason={name: result[2] for name, result in results.items()},
+        lengths=sigmas,
+        glass_density={name: result[3] / mean_length for name, result in results.items()},
+        second_derivative={name: result[4] for name, result in results.items()},
+        third_derivative={name: result[5] for name, result in results.items()},
+        evaluations=1 + count * len(stops),
+    )
+
+
+def _suggest(
+    sigmas: FloatArray, bends: FloatArray, growths: FloatArray, floor: float
+) -> tuple[float, float, str, float, float, float]:
+    """Glass length, Hessian length, reason, and the constants ρ, T, Q behind them."""
+    low, high = sigmas[0], sigmas[-1]
+    fine = np.geomspace(low, high, 4001)
+    fine[-1] = high
+    above = bends > 16 * floor
+    terms = np.stack([sigmas / 2, sigmas**3, sigmas**4 / 4], axis=1)
+    density, kinks, bend = _fit(terms[above], bends[above])
+    parts = terms * [density, kinks, bend]
+    glass, why = np.nan, "no glass: the second difference grows like that of a smooth loss at every length"
+    if not above.any():
+        why = "no glass: the second difference is no larger than rounding explains at every length"
+    elif density > 0:
+        # The share falls monotonically with σ: the length lies where the other terms reach a tenth.
+        share = density * fine / 2 / (density * fine / 2 + kinks * fine**3 + bend * fine**4 / 4)
+        if share[-1] >= GLASS_SHARE:
+            glass, why = float(high), f"glass at every length, up to the longest tried, {high:.2g}"
+        elif share[0] >= GLASS_SHARE:
+            glass = float(fine[share >= GLASS_SHARE][-1])
+            why = f"glass up to {glass:.2g}, where the smooth loss makes up a tenth of the second difference"
+        else:
+            why = f"no glass: it makes up only {parts[0, 0] / parts[0].sum():.0%} even at the shortest length"
+    short, long = sigmas[:-1], sigmas[1:]
+    noisy = growths > 16 * floor / short**2
+    terms = np.stack([(1 / short - 1 / long) / 2, (long**2 - short**2) ** 2 / 36], axis=1)
+    _, growth = _fit(terms[noisy], growths[noisy])
+    error = density / (2 * fine) + floor / (2 * fine**2) + growth * fine**4 / 36
+    hessian = float(fine[np.argmin(error)])
+    because = f"the error of the Hessian kernel is least at {hessian:.2g}"
+    if hessian in (low, high):
+        because += f", the {'shortest' if hessian == low else 'longest'} length tried"
+    second, third = float(np.sqrt(bend)), float(np.sqrt(growth))
+    reason = f"{why}; {because} (ρ = {density:.3g}, T = {second:.3g}, Q = {third:.3g})"
+    return float(glass), float(hessian), reason, float(density), second, third
+
+
+def _fit(terms: FloatArray, values: FloatArray) -> FloatArray:
+    """Nonnegative coefficients of the terms, each value counted by its relative error; zeros if there are no values."""
+    if len(values) == 0:
+        return np.zeros(terms.shape[1])
+    relative = terms / values[:, None]
+    scale = np.linalg.norm(relative, axis=0)
+    coefficients: FloatArray = nnls(relative / scale, np.ones(len(values)))[0] / scale
+    return coefficients
+
+
+def _mean_square(values: FloatArray) -> float:
+    return float(np.mean(np.square(values, dtype=np.float64)))
+
+
+def _increasing_lengths(lengths: Sequence[float], at_least: int = 2) -> FloatArray:
+    sigmas = vector(np.asarray(lengths, np.float64), "lengths")
+    if (sigmas <= 0).any() or len(set(sigmas.tolist())) < at_least:
+        words = {2: "two", 3: "three"}[at_least]
+        raise ValueError(f"lengths must be positive and hold at least {words} different values, got {list(lengths)}")
+    return np.sort(sigmas)
+
+
+def _groups(groups: Groups | None, size: int) -> Groups:
+    """Return the groups, each of which must select something."""
+    if groups is None:
+        return {"all": slice(None)}
+    if not isinstance(groups, Mapping):
+        raise TypeError(f"groups must map names to slices or index arrays, got {type(groups).__name__}")
+    coordinates = np.arange(size)
+    for name, part in groups.items():
+        try:
+            selected = coordinates[part]
+        except (IndexError, TypeError) as error:
+            raise ValueError(f"groups[{name!r}] must select some of the {size} coordinates, got {part!r}") from error
+        if np.size(selected) == 0:
+            raise ValueError(f"groups[{name!r}] must select at least one of the {size} coordinates, got {part!r}")
+    return groups
+
+
+def _above_rounding(name: str, sigmas: FloatArray, mean_square: FloatArray, floor: FloatArray) -> NDArray[np.bool_]:
+    """Which lengths can be used: a mean square of exactly 0 is no rounding, and tells that nothing was crossed."""
+    rounded = (mean_square > 0) & (mean_square <= 16 * floor)
+    if rounded.any():
+        some = ", ".join(f"{sigma:g}" for sigma in sigmas[rounded])
+        warn(f"differences of group {name!r} are no larger than rounding explains at lengths {some}")
+    usable: NDArray[np.bool_] = ~rounded
+    return usable
+
+
+def _weighted_slope(x: FloatArray, squares: FloatArray) -> tuple[float, float]:
+    """Slope and standard error of log(mean of squares) against x, weighted by the sampling errors."""
+    mean = squares.mean(axis=1)
+    if len(mean) < 2 or (mean == 0).any():
+        return np.nan, np.nan
+    relative_error = squares.std(axis=1, ddof=1) / (np.sqrt(squares.shape[1]) * mean)
+    # A group of one value per sample may repeat itself exactly; rounding then bounds the error from below.
+    weight = 1 / np.maximum(relative_error, np.finfo(np.float64).eps) ** 2
+    deviation = x - np.average(x, weights=weight)
+    y = np.log(mean)
+    spread = float(weight @ deviation**2)
+    slope = float(weight @ (deviation * y)) / spread
+    residual = y - np.average(y, weights=weight) - slope * deviation
+    misfit = float(weight @ residual**2) / max(x.size - 2, 1)
+    return slope, float(np.sqrt(max(misfit, 1.0) / spread))

@@ -1,0 +1,119 @@
+"""Gradients on lines through one centre: what every estimate of this package is made of."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from glasscurv._typing import Distribution, FloatArray, Gradient
+from glasscurv._validation import copy_gradient, function, real_array, vector
+from glasscurv.perturbations import draw_direction
+
+
+@dataclass(frozen=True)
+class Line:
+    """One random line through the centre, small enough to be sent to other machines.
+
+    Attributes
+    ----------
+    sample : int
+        Its number, for error messages.
+    seed : SeedSequence
+        Every line has its own stream of random numbers, so that it does not matter who draws which.
+    distribution : distribution
+        Law of the direction z.
+    stops : sequence of (float, float)
+        Node and length of every evaluation: the point is μ + node · length · z.
+    """
+
+    sample: int
+    seed: np.random.SeedSequence
+    distribution: Distribution
+    stops: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Center:
+    """Where all lines of an estimate meet.
+
+    Attributes
+    ----------
+    gradient : callable
+        The user's gradient.
+    theta : (n,) array
+        The centre μ, read-only.
+    start : (n,) array
+        The gradient there.
+    resolution : float
+        Relative rounding error of a gradient: that of its dtype or of the centre's, whichever is coarser.
+    """
+
+    gradient: Gradient
+    theta: FloatArray
+    start: FloatArray
+    resolution: float
+
+    def at(self, direction: FloatArray, offset: float, where: str) -> FloatArray:
+        """Return a copy of the gradient at μ + offset · direction; `where` names the point in errors."""
+        # Two steps in one fresh array: a gradient may keep the point it gets.
+        point = direction * self.theta.dtype.type(offset)
+        point += self.theta
+        point.setflags(write=False)
+        returned = self.gradient(point)
+        # The copy takes the place of the point in memory.
+        del point
+        result = np.empty_like(self.theta)
+        copy_gradient(returned, result, where)
+        return result
+
+    def on_line(self, line: Line) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+        """Return the direction of a line and the gradients at its stops."""
+        direction = draw_direction(line.distribution, self.theta, np.random.default_rng(line.seed))
+        return direction, tuple(
+            self.at(direction, node * length, f"in sample {line.sample}, node {node:g}, length {length:g}")
+            for node, length in line.stops
+        )
+
+
+def evaluate_center(gradient: Gradient, theta: ArrayLike) -> Center:
+    """Check the callable and the centre, and evaluate the one at the other."""
+    function(gradient, "gradient")
+    center = vector(theta, "theta").view()
+    center.setflags(write=False)
+    returned = gradient(center)
+    start = np.empty_like(center)
+    copy_gradient(returned, start, "at the centre")
+    dtypes = (center.dtype, real_array(returned, "the gradient returned by the callable").dtype)
+    return Center(gradient, center, start, float(max(np.finfo(dtype).eps for dtype in dtypes)))
+
+
+def random_lines(
+    rng: np.random.Generator, count: int, distribution: Distribution, stops: Sequence[tuple[float, float]]
+) -> Iterator[Line]:
+    """Give `count` lines whose directions depend on the state of `rng` alone."""
+    root = np.random.SeedSequence(rng.integers(2**32, size=8, dtype=np.uint64).tolist())
+    for sample, seed in enumerate(root.spawn(count)):
+        yield Line(sample, seed, distribution, stops)
+
+
+def warn_of_rounding(center: Center, length: float, difference_square: float, rounding_square: float) -> None:
+    """Warn where a length is so small that points or gradients on a line differ by little more than rounding.
+
+    `difference_square` and `rounding_square` are sums of squared differences between the gradients at both ends of
+    lines, and of their squared rounding errors.
+    """
+    spacing = float(np.sqrt(np.mean(np.square(np.spacing(abs(center.theta)), dtype=np.float64))))
+    if length < 100 * spacing:
+        warn(f"length={length:g} is within a hundred times the spacing of theta's own numbers, {spacing:.1g}")
+    elif 0 < difference_square < 16 * rounding_square:
+        warn(f"at length={length:g} the gradients on a line differ by no more than rounding explains")
+
+
+def warn(reason: str) -> None:
+    """Warn that rounding is measured; called two levels below the public function."""
+    # Out of the library, to the line of the user's call.
+    warnings.warn(f"{reason}: what is measured is rounding; use a larger length", RuntimeWarning, stacklevel=4)
