@@ -8,10 +8,15 @@ code             theory                      meaning
 directional      c sqrt(ρ_u) ‖δ‖^{3/2}       (8c), measured along the direction itself
 ===============  ==========================  =========================================
 
-Only the directional model may be called a bound for an arbitrary direction. The coordinate model is pessimistic for
-random displacements. The independent one is too small by sqrt(2) for random displacements of many coordinates, because
-a movement crosses most often the boundaries along whose normals it runs. Along aligned directions (the gradient's) both
-can be too small by any factor, because the coordinates are not independent there.
+Only the directional model holds along an arbitrary direction: it is the absolute mean of the random part of the change,
+or above it. The coordinate model is pessimistic for random displacements (30 times too large on a digits network). The
+independent one is too small by sqrt(2) for random displacements of many coordinates, because a movement crosses most
+often the boundaries along whose normals it runs; it is a bound only where few coordinates move. Along aligned
+directions (the gradient's) it is too small by ten times and more, and the coordinate model can be too small as well.
+
+No model contains the mean of the change, which is not zero where the signals at the kinks do not average to zero, as
+after training. It is a curvature: differences of gradients see it, the exact Hessian does not. Take h in (8) from such
+differences over the length of the movement.
 """
 
 from __future__ import annotations

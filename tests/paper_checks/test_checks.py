@@ -65,6 +65,10 @@ def wrong_loss_constant(monkeypatch, factor=1.1):
     monkeypatch.setattr("glasscurv.glass.GLASS_LOSS_COEFFICIENT", factor * gc.GLASS_LOSS_COEFFICIENT)
 
 
+def wrong_hessian_vector(monkeypatch):
+    monkeypatch.setattr(gc.MLP, "hessian_vector", scaled(gc.MLP.hessian_vector, 1.5))
+
+
 def wrong_glass_kernel(monkeypatch, factor=1.1):
     exact = gc.glass_kernel
 
@@ -160,6 +164,9 @@ BREAKS = [
     ("diagonal_dominance", wrong_density_matrix),
     ("expected_change", wrong_loss_constant),
     ("expected_change", partial(wrong_loss_constant, factor=0.9)),
+    ("loss_change", partial(wrong_loss_constant, factor=1.5)),
+    ("loss_change", partial(wrong_loss_constant, factor=2 / 3)),
+    ("loss_change", wrong_hessian_vector),
     ("kernels", wrong_glass_kernel),
     ("kernels", partial(wrong_glass_kernel, factor=0.9)),
     ("kernels", one_sided_glass_kernel),
