@@ -12,9 +12,11 @@ from glasscurv._validation import NonFiniteError, generator, integer, number
 from glasscurv._workers import ordered_map
 from glasscurv.core import statistics as core
 from glasscurv.curvature.intervals import (
+    JUMP_KURTOSIS,
     LARGE_DIMENSION,
     MANY_DIRECTIONS,
     chi_square_weights,
+    concentrate,
     mixture_quantile,
     orthogonal_weights,
 )
@@ -22,8 +24,8 @@ from glasscurv.curvature.lines import evaluate_center, random_lines, warn_of_rou
 from glasscurv.kernels import glass_kernel, hessian_kernel
 from glasscurv.perturbations import Rademacher, check_distribution
 
-MANY_CROSSINGS = 100
-"""The dense limit: the kurtosis of the jumps, about 10, then adds a twentieth to the variance of a squared contrast."""
+MANY_CROSSINGS = 40
+"""With so many boundaries per perturbation the law of a density is close to the dense limit, widened as it is."""
 
 SMALL_CONTAMINATION = 0.1
 """Share of the density beyond which the smooth part of the loss spoils the interval."""
@@ -46,12 +48,12 @@ class Diagnostics:
         The second perturbation length σ₂, if one was given. Without it the rest is not known.
     crossings : float or None
         Boundaries that a perturbation of `length` crosses for each coordinate, on average. From the share of silent
-        perturbations at σ₂, exp(−2 N σ₂/σ); inf where none is silent.
+        perturbations at σ₂, exp(−2 N σ₂/σ); a lower bound where none is silent.
     contamination : float or None
         Share of the density that is no glass but the smooth part of the loss, whose share grows as σ³; from the ratio
         of the densities at both lengths, summed over coordinates. Negative by chance only.
     contamination_error : float or None
-        Its standard error over the directions at this centre; nan for a single direction.
+        Its standard error over landscapes.
     """
 
     silent_fraction: float
@@ -88,8 +90,8 @@ class CurvatureEstimate:
     diagnostics : Diagnostics
         How far the estimate can be trusted.
     chi_square_weights : (n, k) or (1, k) array
-        In the dense limit ρ̂_i/ρ_i is distributed as Σ_j w_ij χ²₁ over landscapes; one row serves all coordinates when
-        there are many.
+        ρ̂_i/ρ_i is distributed as Σ_j w_ij χ²₁ over landscapes: the dense limit, widened for the number of crossings
+        where that is known. One row serves all coordinates when there are many.
     """
 
     gradient: FloatArray
@@ -107,17 +109,17 @@ class CurvatureEstimate:
     def dense(self) -> bool | None:
         """Whether the interval is valid; None where it is not known because no second length was given.
 
-        Valid means that a perturbation crosses a hundred boundaries or more and that the smooth part of the loss makes
-        up less than a tenth of the density, give or take two standard errors.
+        Valid means that a perturbation crosses about forty boundaries or more and that the smooth part of the loss
+        makes up less than a tenth of the density, give or take two standard errors.
         """
         known = self.diagnostics
         if known.crossings is None or known.contamination is None or known.contamination_error is None:
             return None
-        margin = 0.0 if np.isnan(known.contamination_error) else 2 * known.contamination_error
-        return known.crossings >= MANY_CROSSINGS and known.contamination <= SMALL_CONTAMINATION + margin
+        margin = SMALL_CONTAMINATION + 2 * known.contamination_error
+        return known.crossings >= MANY_CROSSINGS and known.contamination <= margin
 
     def glass_density_interval(self, level: float = 0.95) -> FloatArray:
-        """Return the confidence interval of the density of the landscape's law, in the dense limit.
+        """Return the confidence interval of the density of the landscape's law.
 
         Parameters
         ----------
@@ -144,7 +146,8 @@ class CurvatureEstimate:
         it: their second differences correlate with 2 − sqrt(2) ≈ 0.586 where the directions are orthogonal and the
         normals of the boundaries isotropic, so that ρ̂/ρ is the weighted sum of χ²₁ numbers in `chi_square_weights`.
         More directions do not bring its relative variance below 0.69. The law holds where each perturbation crosses
-        many boundaries and the variation is normal; `dense` says whether that is so.
+        many boundaries and the variation is normal; `dense` says whether that is so. A known number N of crossings
+        widens the interval by the variance κ/(2N) of a compound Poisson process, with κ = 10.
         """
         tail = (1 - number(level, "level", 0, 1, open_low=True, open_high=True)) / 2
         quantiles = [[mixture_quantile(row, p) for row in self.chi_square_weights] for p in (1 - tail, tail)]
@@ -187,7 +190,7 @@ def estimate_curvature(
         Number of processes, or a map-like callable: ``map`` of an executor or of a Dask client.
     second_length : float, optional
         A shorter length σ₂ < σ, at which two more gradients are taken on every line. They tell how many boundaries a
-        perturbation crosses and how much of the density is smooth, and so whether the interval is valid. A hundredth
+        perturbation crosses and how much of the density is smooth, and so whether the interval is valid. A thirtieth
         of `length` serves well.
 
     Returns
@@ -221,7 +224,7 @@ def estimate_curvature(
     --------
     >>> import numpy as np, glasscurv as gc
     >>> toy = gc.Quadratic(np.diag([1.0, 2.0])) + gc.RandomHinges(2, hinges=5000, half_width=4.0, rng=1)
-    >>> estimate = gc.estimate_curvature(toy.gradient, np.zeros(2), length=0.1, rng=2, second_length=0.001)
+    >>> estimate = gc.estimate_curvature(toy.gradient, np.zeros(2), length=0.1, rng=2, second_length=0.003)
     >>> exact = toy.problems[1].density([1.0, 1.0]) / 2 + toy.problems[1].density([1.0, -1.0]) / 2
     >>> low, high = estimate.glass_density_interval(0.95)
     >>> bool(np.all((low < exact) & (exact < high))), estimate.evaluations
@@ -264,15 +267,17 @@ def estimate_curvature(
         raise NonFiniteError(f"the gradients are too large: their squares overflow {sums.dtype}")
     lines = np.array(totals, np.float64)
     warn_of_rounding(center, sigma, *lines[:, 2:4].sum(axis=0))
-    diagnostics = _diagnose(lines, sums[0], sigma, second, np.array(seconds, np.float64))
-    # In place: at this size every vector counts.
-    for row, divisor in zip(sums, (mean_length, mean_square, mean_length, mean_square), strict=True):
-        row /= center.theta.dtype.type(count * divisor)
-    np.sqrt(sums[3], out=sums[3])
     if few:
         law_weights = chi_square_weights(glass.nodes, glass.weights, np.array(directions, np.float64))
     else:
         law_weights = orthogonal_weights(glass.nodes, glass.weights, min(count, MANY_DIRECTIONS))
+    diagnostics = _diagnose(lines, sums[0], law_weights, sigma, second, np.array(seconds, np.float64))
+    if diagnostics.crossings:
+        law_weights = concentrate(law_weights, diagnostics.crossings)
+    # In place: at this size every vector counts.
+    for row, divisor in zip(sums, (mean_length, mean_square, mean_length, mean_square), strict=True):
+        row /= center.theta.dtype.type(count * divisor)
+    np.sqrt(sums[3], out=sums[3])
     return CurvatureEstimate(
         gradient=center.start,
         glass_density=sums[0],
@@ -288,9 +293,14 @@ def estimate_curvature(
 
 
 def _diagnose(
-    lines: FloatArray, density_sum: FloatArray, length: float, second_length: float | None, seconds: FloatArray
+    lines: FloatArray,
+    density_sum: FloatArray,
+    weights: FloatArray,
+    length: float,
+    second_length: float | None,
+    seconds: FloatArray,
 ) -> Diagnostics:
-    """Turn the sums of every line into diagnostics; `density_sum` is the sum of ρ̂ over the lines."""
+    """Turn the sums of every line into diagnostics; `density_sum` (n,) is the sum of ρ̂ over the lines."""
     count, size = len(lines), density_sum.size
     first, squares, silent = lines[:, 0], lines[:, 1], lines[:, 4]
     # Σ_i of the squared mean and of the variance of the mean of ρ̂_i over the lines.
@@ -300,13 +310,16 @@ def _diagnose(
     relative_error = float(np.sqrt(max(variance, 0.0) / square_of_mean)) if known else np.nan
     crossings = contamination = error = None
     if second_length is not None:
-        silent_fraction = seconds[:, 1].mean() / size
-        crossings = float(-np.log(silent_fraction) * length / (2 * second_length)) if silent_fraction > 0 else np.inf
+        # Where none was silent there may be any number from here on: half a silent line is the least that can be told.
+        silent_fraction = max(seconds[:, 1].mean() / size, 1 / (2 * count))
+        crossings = float(-np.log(silent_fraction) * length / (2 * second_length))
         fall = 1 - (second_length / length) ** 3
         ratio = seconds[:, 0].sum() / first.sum() if first.any() else 1.0
         contamination = float((1 - ratio) / fall)
-        residual = seconds[:, 0] - ratio * first
-        error = np.nan
-        if known:
-            error = float(residual.std(ddof=1) / np.sqrt(count) / first.mean() / fall)
+        # Both densities vary between landscapes as all densities do, less by the number of coordinates that count, and
+        # the one at the second length by its few crossings, which the coordinates share.
+        coordinates = first.sum() ** 2 / float(np.square(density_sum, dtype=np.float64).sum()) if first.any() else 1.0
+        few_crossings = JUMP_KURTOSIS / (2 * crossings * second_length / length) if crossings > 0 else np.inf
+        dense_variance = 2 * np.square(weights).sum(axis=1).mean()
+        error = np.sqrt(2 * dense_variance / coordinates + few_crossings * weights.max()) / fall
     return Diagnostics(float(silent.mean()) / size, relative_error, second_length, crossings, contamination, error)

@@ -22,6 +22,9 @@ from glasscurv._typing import FloatArray
 LARGE_DIMENSION = 64
 """From here on random directions count as orthogonal: the correlation of two lines is then right to 0.2/n."""
 
+JUMP_KURTOSIS = 10.0
+"""E J⁴/(E J²)² of the jumps: 9 for normal signals and normals, more where large jumps are rare."""
+
 MANY_DIRECTIONS = 128
 """So many directions settle the law: with more, ρ̂ only comes closer to the density at the centre."""
 
@@ -60,6 +63,24 @@ def orthogonal_weights(nodes: FloatArray, contrasts: FloatArray, count: int) -> 
     for line in range(count):
         variogram[line, :, line, :] = abs(nodes[:, None] - nodes)
     return _weights(variogram, contrasts)[None, :]
+
+
+def concentrate(weights: FloatArray, crossings: float) -> FloatArray:
+    """Return weights (n, k) with the larger variance that few crossings give.
+
+    With N boundaries per perturbation the jumps add κ/(2N) to the relative variance of one squared contrast, and the
+    lines share them as they share the normal part, by the largest weight. Weight is moved there from the others until
+    2 Σ_j w_j² has grown by as much, at most to that of a single χ²₁ number.
+    """
+    largest = weights.max(axis=1, keepdims=True)
+    square = np.square(weights).sum(axis=1, keepdims=True)
+    growth = np.minimum(JUMP_KURTOSIS / (4 * crossings) * largest, 1 - square)
+    # The root a of Σ_j ((1 − a) w_j)² + 2a(1 − a) w_max + a² = square + growth, in a form that is stable for small a.
+    slope = largest - square
+    share = growth / (slope + np.sqrt(slope**2 + (1 - 2 * largest + square) * growth) + np.finfo(np.float64).tiny)
+    moved: FloatArray = (1 - share) * weights
+    moved += share * (weights == largest) / (weights == largest).sum(axis=1, keepdims=True)
+    return moved
 
 
 def mixture_quantile(weights: FloatArray, probability: float) -> float:
