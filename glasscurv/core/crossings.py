@@ -61,7 +61,7 @@ def sign_change(p: FloatArray, low: float, high: float, positive: bool) -> float
         step = -value / slope(p, t)
         if abs(step) <= np.finfo(np.float64).eps * t:
             return t
-        if not (low < t + step < high) or abs(step) > 0.5 * previous:
+        if not (low <= t + step <= high) or abs(step) > 0.5 * previous:
             step = 0.5 * (low + high) - t
             if t + step == low or t + step == high:
                 return high
@@ -125,12 +125,9 @@ def next_crossing(p: FloatArray, on: bool, low: float, high: float, noise: float
         value = evaluate(p, right)
         if right < 1 and abs(value) <= noise:
             continue
-        if (value > 0) == on:
-            left = right
-        elif left == low and (start > 0) != on:
-            return low
-        else:
+        if (value > 0) != on:
             return sign_change(p, left, right, on)
+        left = right
     return np.inf
 
 

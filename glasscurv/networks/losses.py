@@ -15,7 +15,9 @@ from glasscurv._validation import finite, real_array
 
 @runtime_checkable
 class Loss(Protocol):
-    """A mean over the minibatch of a loss of outputs f (b, k) and targets; `glasscurv.MLP` takes any object with these members.
+    """A mean over the minibatch of a loss of outputs f (b, k) and targets.
+
+    `glasscurv.MLP` takes any object with these members.
 
     Examples
     --------

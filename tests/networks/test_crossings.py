@@ -345,9 +345,15 @@ def test_a_plateau_at_zero_is_off_when_it_is_reached():
 
 
 def test_a_plateau_reached_at_the_end_is_off():
-    net, theta = chain([[0.0]], [[0.7]], biases=[0.3, 0.0])
-    found = trace(net, theta, in_bias(net, 1, 0, -1.0), [[1.0]], 0.3)
-    assert_events(found, [(0.3, 0, 1, 0, False), (0.3, 0, 2, 0, False)])
+    # y₁ = 0.3 (1 − t), and y₂ = (v + wt) y₁⁺ is 0 at 1 but for rounding
+    v, w = np.random.default_rng(0).uniform(0.1, 2, (2, 20))
+    net, theta = chain([[0.0]], [v], biases=[0.3, 0.0])
+    direction = in_bias(net, 1, value=-0.3)
+    net.unflatten(direction)[1][0][:] = w
+    found = trace(net, theta, direction, [[1.0]])
+    off = [(0, 1, 0, False), *((0, 2, unit, False) for unit in range(20))]
+    assert [row[1:] for row in by_unit(events(found))] == off
+    np.testing.assert_allclose(found.position, 1, rtol=1e-14)
 
 
 @settings(deadline=None, max_examples=EXAMPLES)
