@@ -19,6 +19,7 @@ from glasscurv.core import crossings as core
 from glasscurv.networks.mlp import MLP
 
 Rows = NDArray[np.intp]
+TASK = 32  # samples that a thread traces at one time
 CHUNK = 4096  # crossings whose activations are in memory at one time, and those of one sample more
 
 
@@ -291,14 +292,14 @@ def trace_crossings(
     active = np.zeros((len(inputs), sum(net.layers[1:-1])), np.bool_)
     widths = np.array(net.layers, np.int64)
 
-    def trace(row: int) -> FloatArray:
-        return core.trace_sample(start, change, widths, left, right, inputs[row], active[row])
+    def trace(first: int) -> list[FloatArray]:
+        rows = range(first, min(first + TASK, len(inputs)))
+        return [core.trace_sample(start, change, widths, left, right, inputs[row], active[row]) for row in rows]
 
+    parts = [np.empty((0, 5))]
     if active.size:
         with ThreadPoolExecutor() as pool:
-            parts = list(pool.map(trace, range(len(inputs))))
-    else:
-        parts = [np.empty((0, 5))]
+            parts = [part for task in pool.map(trace, range(0, len(inputs), TASK)) for part in task]
     events = np.concatenate(parts)
     sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     position = events[:, 0] * reach
