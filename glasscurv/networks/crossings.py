@@ -106,8 +106,9 @@ class Crossings:
     def density(self) -> FloatArray:
         """Return the glass density of this line, Σ ((β − α) s_k ∂_i y_k)²/distance, shape (n,) (gradient²/length).
 
-        With a direction of ±1 it is what `estimate_curvature` estimates along this line as `glass_density`: the mean
-        square of the variation is the sum of the squared jumps only if the signals are pseudorandom.
+        With a direction of ±1 it is what `estimate_curvature` estimates as `glass_density` on this line and the
+        opposite one together: second differences have the sum of squared jumps as their mean square even where signals
+        are alike. The square of `variation` has it only if the signals are pseudorandom (check `exact_density`).
         """
         return self._sum(2) / self.distance
 
@@ -250,7 +251,7 @@ def trace_crossings(
     Raises
     ------
     ValueError, TypeError
-        A smooth activation, or arguments that do not fit the network.
+        A smooth activation, or arguments that do not fit the network or are so large that pre-activations overflow.
 
     Notes
     -----
@@ -286,8 +287,9 @@ def trace_crossings(
     reach = number(distance, "distance", 0, open_low=True)
     inputs = np.ascontiguousarray(matrix(X, "X", net.layers[0]).astype(np.float64))
     targets = np.array(net.loss.targets(y, (len(inputs), net.layers[-1]), np.dtype(np.float64)))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         change = finite(line * reach, "distance times direction")
+        _check_size(net, abs(start) + abs(change), abs(inputs).max())
 
     active = np.zeros((len(inputs), sum(net.layers[1:-1])), np.bool_)
     widths = np.array(net.layers, np.int64)
@@ -296,7 +298,7 @@ def trace_crossings(
         rows = range(first, min(first + TASK, len(inputs)))
         return [core.trace_sample(start, change, widths, left, right, inputs[row], active[row]) for row in rows]
 
-    parts = [np.empty((0, 5))]
+    parts: list[FloatArray] = [np.empty((0, 5))]
     if active.size:
         with ThreadPoolExecutor() as pool:
             parts = [part for task in pool.map(trace, range(0, len(inputs), TASK)) for part in task]
@@ -330,6 +332,14 @@ def _slopes(net: MLP) -> tuple[float, float]:
     if left is None or right is None:
         raise ValueError(f"net must have an activation with a kink, got {net.activation.name!r}, which is smooth")
     return left, right
+
+
+def _check_size(net: MLP, sizes: FloatArray, largest: float) -> None:
+    """Raise if a pre-activation, or a coefficient of its polynomial, might overflow."""
+    for weights, biases in net.unflatten(sizes):
+        largest = float((weights.sum(axis=0) * largest + biases).max()) * max(map(abs, _slopes(net)))
+    if not np.isfinite(largest):
+        raise ValueError("the pre-activations on the line must not overflow: theta, direction or X is too large")
 
 
 def _with_bias(inputs: FloatArray) -> FloatArray:

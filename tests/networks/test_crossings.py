@@ -94,24 +94,50 @@ def test_crossings_are_those_of_dense_sampling_and_bisection(first):
     assert total > 100
 
 
+def states_at(found, t):
+    """Hidden units that are on at t, (b, h), from the states at the start and the crossings before t."""
+    state = found.active.copy()
+    column = found.unit + np.concatenate([[0], np.cumsum(found.net.layers[1:-1])])[found.layer - 1]
+    for k in np.flatnonzero(found.position <= t):
+        assert state[found.sample[k], column[k]] != found.on[k]
+        state[found.sample[k], column[k]] = found.on[k]
+    return state
+
+
 @settings(deadline=None, max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())
-def test_every_crossing_is_a_change_of_sign_and_states_follow_from_them(seed, data):
+def test_states_between_crossings_follow_from_the_crossings(seed, data):
     net, theta, direction, X, y, distance = example(seed)
     found = gc.trace_crossings(net, theta, direction, X, y, distance)
     assert np.array_equal(np.lexsort((found.unit, found.layer, found.sample, found.position)), np.arange(len(found)))
     assert np.all((found.position > 0) & (found.position <= distance))
-    # At any point between crossings the states are those at the start, flipped by the crossings before it.
     ends = np.concatenate([[0], found.position, [distance]])
-    gaps = np.flatnonzero(np.diff(ends) > 1e-9 * distance)
-    k = data.draw(st.sampled_from(gaps.tolist()))
-    state = [part.copy() for part in np.split(found.active, np.cumsum(net.layers[1:-2]), axis=1)]
-    for _, sample, layer, unit, on in events(found)[:k]:
-        assert state[layer - 1][sample, unit] != on
-        state[layer - 1][sample, unit] = on
-    hidden = net.preactivations(theta + (ends[k] + ends[k + 1]) / 2 * direction, X)[:-1]
-    for y_layer, on in zip(hidden, state, strict=True):
-        assert np.array_equal(y_layer > 0, on)
+    k = data.draw(st.sampled_from(np.flatnonzero(np.diff(ends) > 1e-9 * distance).tolist()))
+    t = (ends[k] + ends[k + 1]) / 2
+    hidden = np.concatenate(net.preactivations(theta + t * direction, X)[:-1], axis=1)
+    assert np.array_equal(states_at(found, t), hidden > 0)
+
+
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    unit=st.sampled_from([0.5, 0.1, 0.3]),  # multiples of 0.5 are exact, those of the others are rounded
+    t=st.floats(0.01, 2.99),
+)
+def test_states_are_right_where_many_events_coincide(seed, unit, t):
+    """Small integers as weights: double roots, shared roots, units that rest at zero."""
+    rng = np.random.default_rng(seed)
+    layers = [int(rng.integers(1, 3)), *rng.integers(1, 5, 1 + seed % 4).tolist(), 2]
+    net = gc.MLP(layers, "relu" if seed % 2 else leaky_relu(0.25), "mse")
+    theta, direction = unit * rng.integers(-3, 4, net.size), unit * rng.integers(-2, 3, net.size)
+    direction[0] = unit
+    for group in list(net.groups.values())[1:]:
+        direction[group] *= rng.integers(2)
+    X = rng.integers(-2, 3, (3, layers[0]))
+    found = gc.trace_crossings(net, theta, direction, X, np.ones((3, 2)), 3.0)
+    hidden = np.concatenate(net.preactivations(theta + t * direction, X)[:-1], axis=1)
+    clear = abs(hidden) > 1e-11
+    assert np.array_equal(states_at(found, t)[clear], (hidden > 0)[clear])
 
 
 # Signals, slopes and jumps
@@ -487,6 +513,12 @@ GOOD = {
         ({"direction": np.ones((17, 1))}, ValueError, r"direction must have shape \(17,\), got \(17, 1\)"),
         ({"direction": np.zeros(17)}, ValueError, "direction must not be zero, got a zero vector"),
         ({"direction": np.full(17, 1e300), "distance": 1e300}, ValueError, "distance times direction must be finite"),
+        ({"theta": np.full(17, 1e200)}, ValueError, "pre-activations on the line must not overflow"),
+        (
+            {"theta": np.repeat([1e308, 0], [16, 1]), "X": np.full((1, 2), 9)},
+            ValueError,
+            "pre-activations on the line must not overflow",
+        ),
         ({"X": np.ones((1, 3))}, ValueError, r"X must have shape \(rows, 2\) .*, got \(1, 3\)"),
         ({"y": np.array([2])}, ValueError, "y must hold labels 0 to 1, got 2 to 2"),
         ({"distance": 0.0}, ValueError, "distance must be finite and > 0, got 0.0"),
