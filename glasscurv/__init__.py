@@ -25,7 +25,7 @@ from glasscurv.curvature import (
 from glasscurv.glass import directional_glass_change, expected_glass_change, predict_loss_change
 from glasscurv.kernels import Kernel, glass_kernel, hessian_kernel
 from glasscurv.nesterov import exact_step_fraction
-from glasscurv.networks import MLP
+from glasscurv.networks import MLP, Crossings, trace_crossings
 from glasscurv.optimizers import SGD, Adam, Alice
 from glasscurv.perturbations import Gaussian, Rademacher, SparseRademacher, Sphere, Uniform, contamination
 from glasscurv.problems import Problem, Quadratic, RandomHinges, Sum
@@ -41,6 +41,7 @@ __all__ = [
     "SGD",
     "Adam",
     "Alice",
+    "Crossings",
     "CurvatureEstimate",
     "Diagnostics",
     "DiagonalDensity",
@@ -76,6 +77,7 @@ __all__ = [
     "predicted_decrease",
     "quasi_newton_step",
     "suggest_length",
+    "trace_crossings",
     "train",
     "variation_exponent",
 ]

@@ -4,8 +4,10 @@ from types import ModuleType
 
 from paper_checks import (
     boundary_jump,
+    crossing_rate,
     diagonal_dominance,
     diffusion,
+    exact_density,
     expected_change,
     kernels,
     loss_change,
@@ -13,13 +15,19 @@ from paper_checks import (
     optimal_step,
     sampling,
     shared_boundaries,
+    signals,
     training,
+    uniformity,
 )
 
 CHECKS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         boundary_jump,
+        uniformity,
+        crossing_rate,
+        signals,
+        exact_density,
         diffusion,
         diagonal_dominance,
         expected_change,

@@ -59,3 +59,42 @@ def joint_model_hessian(d, hessian, density):
     root = np.sqrt(np.sum(density * d**3))
     slope = 1.5 * density * d**2 / root
     return np.diag(hessian) + float(C) * (np.diag(3 * density * d / root) - np.outer(slope, slope) / root)
+
+
+def preactivations_on_a_line(net, theta, direction, x, positions):
+    """Hidden pre-activations of one sample at theta + t direction in extended precision: [layer][position, unit]."""
+    theta, direction = theta.astype(np.longdouble), direction.astype(np.longdouble)
+    inputs, layers = np.array([x] * len(positions), np.longdouble), []
+    points = [net.unflatten(theta + t * direction) for t in np.asarray(positions, np.longdouble)]
+    for layer in range(len(net.layers) - 2):
+        y = np.array([h @ point[layer][0] + point[layer][1] for h, point in zip(inputs, points, strict=True)])
+        layers.append(y)
+        inputs = net.activation.value(y)
+    return layers
+
+
+def crossings_on_a_line(net, theta, direction, X, distance, cells=1000, splits=()):
+    """Sign changes of hidden pre-activations for 0 < t ≤ distance: dense sampling, then bisection.
+
+    Two crossings of a unit in one cell are missed; further `splits` make cells smaller. Rows (position, sample, layer
+    from 1, unit, on) in order.
+    """
+    found = []
+    grid = np.unique(np.concatenate([np.linspace(0, distance, cells + 1), splits]))
+    for sample, x in enumerate(X):
+        dense = preactivations_on_a_line(net, theta, direction, x, grid)
+        events = []
+        for layer, y in enumerate(dense, start=1):
+            for k, unit in np.argwhere((y[1:] > 0) != (y[:-1] > 0)):
+                events.append([grid[k], grid[k + 1], layer, unit, y[k + 1, unit] > 0])
+        low, high = (np.array([event[end] for event in events], np.longdouble) for end in (0, 1))
+        for _ in range(60):
+            middle = (low + high) / 2
+            y = preactivations_on_a_line(net, theta, direction, x, middle)
+            for k, (_, _, layer, unit, on) in enumerate(events):
+                if (y[layer - 1][k, unit] > 0) == on:
+                    high[k] = middle[k]
+                else:
+                    low[k] = middle[k]
+        found += [(float(t), sample, *event[2:]) for t, event in zip(high, events, strict=True)]
+    return sorted(found)

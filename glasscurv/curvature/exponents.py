@@ -251,8 +251,8 @@ def suggest_length(
     Notes
     -----
     The mean square of the second difference d is fitted by ρσ/2 + aσ³ + T²σ⁴/4 with nonnegative coefficients: glass,
-    kinks of the gradient (as in a layer above the last boundary), smooth loss. The glass length is the largest at which
-    the first term makes up nine tenths.
+    kinks of the gradient (as in a layer above the last boundary), smooth loss; the kinks only where they halve the
+    misfit. The glass length is the largest at which the first term makes up nine tenths.
 
     The Hessian kernel e(σ) = (g₊ − g₋)/(2σ) has the mean square error ρ/(2σ) + σ⁴Q²/36 and that of rounding, which
     counts only where there is no glass; without rounding it is least at (9ρ/(2Q²))^{1/5}. Q comes from the growth of e
@@ -326,7 +326,7 @@ def _suggest(
     fine[-1] = high
     above = bends > 16 * floor
     terms = np.stack([sigmas / 2, sigmas**3, sigmas**4 / 4], axis=1)
-    density, kinks, bend = _fit(terms[above], bends[above])
+    density, kinks, bend = _fit_second_difference(terms[above], bends[above])
     parts = terms * [density, kinks, bend]
     glass, why = np.nan, "no glass: the second difference grows like that of a smooth loss at every length"
     if not above.any():
@@ -353,6 +353,17 @@ def _suggest(
     second, third = float(np.sqrt(bend)), float(np.sqrt(growth))
     reason = f"{why}; {because} (ρ = {density:.3g}, T = {second:.3g}, Q = {third:.3g})"
     return float(glass), float(hessian), reason, float(density), second, third
+
+
+def _fit_second_difference(terms: FloatArray, values: FloatArray) -> FloatArray:
+    """Coefficients of glass, kinks and smooth loss; kinks only where a fit without them misses by twice as much.
+
+    Between glass and smooth loss the term of the kinks would otherwise fit the noise.
+    """
+    all_terms = _fit(terms, values)
+    two_terms = np.insert(_fit(terms[:, [0, 2]], values), 1, 0.0)
+    misses = [np.sum(np.square(terms @ fit / values - 1)) for fit in (all_terms, two_terms)]
+    return two_terms if misses[1] <= 2 * misses[0] else all_terms
 
 
 def _fit(terms: FloatArray, values: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +13,18 @@ from glasscurv._typing import FloatArray
 from glasscurv._validation import finite, real_array
 
 
+@runtime_checkable
 class Loss(Protocol):
-    """A mean over the minibatch of a loss of outputs f (b, k) and targets."""
+    """A mean over the minibatch of a loss of outputs f (b, k) and targets.
+
+    `glasscurv.MLP` takes any object with these members.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> isinstance(gc.MLP((2, 3)).loss, gc.networks.Loss)
+    True
+    """
 
     @property
     def name(self) -> str:

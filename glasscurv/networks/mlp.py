@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from glasscurv._typing import FloatArray, RngLike
 from glasscurv._validation import choice, finite, generator, integer, matrix, real_array
 from glasscurv.networks.activations import ACTIVATIONS, Activation
-from glasscurv.networks.losses import LOSSES
+from glasscurv.networks.losses import LOSSES, Loss
 
 Layer = tuple[FloatArray, FloatArray]
 
@@ -30,7 +30,7 @@ class MLP:
         Width of the input, of every hidden layer and of the output, at least two numbers.
     activation : {"relu", "leaky_relu", "tanh", "silu", "gelu"} or Activation
         Activation of the hidden layers.
-    loss : {"cross_entropy", "mse"}
+    loss : {"cross_entropy", "mse"} or Loss
         Softmax cross-entropy of integer labels, or mean squared error; means over the minibatch.
 
     Attributes
@@ -63,7 +63,7 @@ class MLP:
         self,
         layers: Sequence[int],
         activation: str | Activation = "relu",
-        loss: Literal["cross_entropy", "mse"] = "cross_entropy",
+        loss: str | Loss = "cross_entropy",
     ) -> None:
         self.layers = tuple(integer(width, "every entry of layers", 1) for width in layers)
         if len(self.layers) < 2:
@@ -72,7 +72,7 @@ class MLP:
             self.activation = activation
         else:
             self.activation = ACTIVATIONS[choice(activation, "activation", tuple(ACTIVATIONS))]
-        self.loss = LOSSES[choice(loss, "loss", tuple(LOSSES))]
+        self.loss = loss if isinstance(loss, Loss) else LOSSES[choice(loss, "loss", tuple(LOSSES))]
         self.groups: dict[str, slice] = {}
         start = 0
         for number, (fan_in, fan_out) in enumerate(self._shapes(), start=1):

@@ -56,6 +56,34 @@ def kinked_tanh(monkeypatch):
     monkeypatch.setitem(ACTIVATIONS, "tanh", replace(ACTIVATIONS["relu"], name="tanh"))
 
 
+def changed_crossings(monkeypatch, change):
+    exact = gc.trace_crossings
+    monkeypatch.setattr(gc, "trace_crossings", lambda *arguments, **options: change(exact(*arguments, **options)))
+
+
+def missed_boundaries(monkeypatch, from_halfway=False):
+    """Every other boundary is missed, perhaps only in the second half of the line."""
+
+    def change(found):
+        keep = np.arange(len(found)) % 2 == 0
+        if from_halfway:
+            keep |= found.position < found.distance / 2
+        names = ("position", "sample", "layer", "unit", "on", "signal", "slope")
+        return replace(found, **{name: getattr(found, name)[keep] for name in names})
+
+    changed_crossings(monkeypatch, change)
+
+
+def signals_without_sign(monkeypatch):
+    changed_crossings(monkeypatch, lambda found: replace(found, signal=abs(found.signal)))
+
+
+def shuffled_signals(monkeypatch):
+    """Signals of the right law at the wrong units."""
+    rng = np.random.default_rng(0)
+    changed_crossings(monkeypatch, lambda found: replace(found, signal=rng.permutation(found.signal)))
+
+
 def wrong_density_matrix(monkeypatch):
     exact = gc.RandomHinges.density_matrix
     monkeypatch.setattr(gc.RandomHinges, "density_matrix", lambda toy: 1.1 * exact(toy))
@@ -159,6 +187,13 @@ ALICE = gc.Alice
 
 BREAKS = [
     ("boundary_jump", steeper_relu),
+    ("uniformity", partial(missed_boundaries, from_halfway=True)),
+    ("crossing_rate", missed_boundaries),
+    ("signals", signals_without_sign),
+    ("signals", shuffled_signals),
+    ("exact_density", partial(wrong_glass_kernel, factor=1.7)),
+    ("exact_density", partial(wrong_glass_kernel, factor=0.5)),
+    ("exact_density", missed_boundaries),
     ("diffusion", smooth_relu),
     ("diffusion", kinked_tanh),
     ("diagonal_dominance", wrong_density_matrix),

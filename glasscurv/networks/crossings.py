@@ -1,0 +1,347 @@
+"""Every kink that a line through the parameters of a network crosses, and the jump of the gradient there.
+
+Pre-activations are piecewise polynomials on the line; their roots are solved, not sampled (theory, section 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from glasscurv._typing import FloatArray
+from glasscurv._validation import finite, matrix, number, vector
+from glasscurv.core import crossings as core
+from glasscurv.networks.mlp import MLP
+
+Rows = NDArray[np.intp]
+TASK = 32  # samples that a thread traces at one time
+CHUNK = 4096  # crossings whose activations are in memory at one time, and those of one sample more
+
+
+@dataclass(frozen=True, eq=False)
+class Crossings:
+    """The c boundaries that θ + t·direction meets for 0 < t ≤ distance, in the order of t, sample, layer and unit.
+
+    At one position a lower layer comes first, and each crossing sees the states that those before it have left; so the
+    jumps of one sample add up, whatever coincides.
+
+    Attributes
+    ----------
+    position : (c,) float64
+        t, in units of the direction vector.
+    sample : (c,) int
+        Row of X.
+    layer : (c,) int
+        Hidden layer, counted from 1 like ``net.groups``.
+    unit : (c,) int
+        Unit of that layer, counted from 0.
+    on : (c,) bool
+        Whether the pre-activation becomes positive.
+    signal : (c,) float64
+        s_k = ∂L/∂(output of the unit for this sample) at the crossing, with the weight 1/b of the minibatch.
+    slope : (c,) float64
+        ∇y_k·direction, the derivative of the pre-activation by t at the crossing.
+    active : (b, h) bool
+        Which of the h hidden units are on right of t = 0, layer after layer.
+    net : MLP
+    theta, direction : (n,) float64
+    X : (b, d) float64
+    y : array
+        Targets as the loss takes them.
+    distance : float
+    """
+
+    position: FloatArray
+    sample: NDArray[np.intp]
+    layer: NDArray[np.intp]
+    unit: NDArray[np.intp]
+    on: NDArray[np.bool_]
+    signal: FloatArray
+    slope: FloatArray
+    active: NDArray[np.bool_]
+    net: MLP
+    theta: FloatArray
+    direction: FloatArray
+    X: FloatArray
+    y: NDArray[Any]
+    distance: float
+
+    def __len__(self) -> int:
+        """Return the number c of crossings."""
+        return self.position.size
+
+    def jumps(self, which: slice | NDArray[np.integer] = slice(None)) -> FloatArray:
+        """Return the jumps ±(β − α) s_k ∇y_k of the gradient, shape (crossings chosen, n), equation (1).
+
+        Parameters
+        ----------
+        which : slice or integer array
+            The crossings; all by default, which takes c·n numbers.
+
+        Returns
+        -------
+        (len(which), n) array
+            One jump a row (gradient): + where the unit goes on, − where it goes off.
+        """
+        chosen = np.arange(len(self))[which]
+        place = np.full(len(self), -1)
+        place[chosen] = np.arange(chosen.size)
+        jumps = np.zeros((chosen.size, self.net.size))
+        for rows, layers in self._gradients(place >= 0):
+            for slot, inputs, deltas in layers:
+                product = np.einsum("ri,rj->rij", _with_bias(inputs), deltas)
+                jumps[place[rows], slot] = product.reshape(rows.size, -1)
+        again: FloatArray = jumps[place[chosen]]  # a crossing may be chosen twice
+        return again
+
+    def variation(self) -> FloatArray:
+        """Return the sum of the jumps (n,): the gradient variation that is due to the boundaries."""
+        return self._sum(1)
+
+    def density(self) -> FloatArray:
+        """Return the glass density of this line, Σ ((β − α) s_k ∂_i y_k)²/distance, shape (n,) (gradient²/length).
+
+        With a direction of ±1 it is what `estimate_curvature` estimates as `glass_density` on this line and the
+        opposite one together: second differences have the sum of squared jumps as their mean square even where signals
+        are alike. The square of `variation` has it only if the signals are pseudorandom (check `exact_density`).
+        """
+        return self._sum(2) / self.distance
+
+    def directional_density(self) -> float:
+        """Return ρ_u of this line, equation (5): Σ ((β − α) s_k ∇y_k·u)² per unit of length along u.
+
+        u is the direction divided by its Euclidean norm, and lengths are Euclidean (gradient²/length).
+        """
+        norm = float(np.linalg.norm(self.direction))
+        return float(np.sum(np.square(self._weights() * self.slope))) / (norm**3 * self.distance)
+
+    def _weights(self) -> FloatArray:
+        """±(β − α) s_k."""
+        left, right = _slopes(self.net)
+        weights: FloatArray = np.where(self.on, 1.0, -1.0) * (right - left) * self.signal
+        return weights
+
+    def _sum(self, power: int) -> FloatArray:
+        """Sum of the jumps' powers."""
+        total = np.zeros(self.net.size)
+        for _, layers in self._gradients(np.ones(len(self), np.bool_)):
+            for slot, inputs, deltas in layers:
+                total[slot] += ((_with_bias(inputs) ** power).T @ deltas**power).ravel()
+        return total
+
+    def _gradients(
+        self, chosen: NDArray[np.bool_]
+    ) -> Iterator[tuple[Rows, list[tuple[slice, FloatArray, FloatArray]]]]:
+        """Give some crossings of one layer and their jumps, layer by layer, as outer products (inputs, deltas)."""
+        slots = list(self.net.groups.values())
+        weights = self._weights()
+        for rows, patterns in self._chunks():
+            for layer in range(1, len(self.net.layers) - 1):
+                pick = (self.layer[rows] == layer) & chosen[rows]
+                if not pick.any():
+                    continue
+                group = rows[pick]
+                slopes = self._activation_slopes([pattern[pick] for pattern in patterns])
+                inputs = self._forward(group, slopes[: layer - 1])
+                delta = np.zeros((group.size, self.net.layers[layer]))
+                delta[np.arange(group.size), self.unit[group]] = weights[group]
+                parts = []
+                for k in reversed(range(layer)):
+                    parts.append((slots[k], inputs[k], delta))
+                    if k:
+                        delta = self._backward(group, k, delta) * slopes[k - 1]
+                yield group, parts
+
+    def _signals(self) -> FloatArray:
+        """∂L/∂(output of the unit) at every crossing."""
+        signals = np.empty(len(self))
+        for rows, patterns in self._chunks():
+            slopes = self._activation_slopes(patterns)
+            inputs = self._forward(rows, slopes)
+            last = len(self.net.layers) - 2
+            targets = self.y[self.sample[rows]]
+            # a mean over these rows, to be turned into one over the minibatch
+            delta = self.net.loss.derivative(self._product(rows, last, inputs[last]), targets) * (
+                rows.size / len(self.X)
+            )
+            for k in range(last, 0, -1):
+                signal = self._backward(rows, k, delta)
+                (here,) = np.nonzero(self.layer[rows] == k)
+                signals[rows[here]] = signal[here, self.unit[rows[here]]]
+                delta = signal * slopes[k - 1]
+        return signals
+
+    def _chunks(self) -> Iterator[tuple[Rows, list[NDArray[np.bool_]]]]:
+        """Give the crossings of a few samples and which units are on there, (rows, width) a layer."""
+        if not len(self):
+            return
+        order = np.argsort(self.sample, kind="stable")
+        first = np.searchsorted(self.sample[order], self.sample[order])  # crossing of the same sample
+        stops = np.cumsum(self.net.layers[1:-1])
+        column = self.unit + np.concatenate([[0], stops])[self.layer - 1]
+        for part in np.split(np.arange(order.size), np.flatnonzero(np.diff(first // CHUNK)) + 1):
+            rows = order[part]
+            flips = np.zeros((rows.size, self.active.shape[1]), np.uint8)
+            flips[np.arange(rows.size), column[rows]] = 1
+            before = np.cumsum(flips, axis=0, dtype=np.uint8) - flips
+            before -= before[first[part] - part[:1]]
+            odd = (before & 1).astype(np.bool_)  # the parity survives an overflow
+            yield rows, np.split(self.active[self.sample[rows]] ^ odd, stops[:-1], axis=1)
+
+    def _activation_slopes(self, patterns: list[NDArray[np.bool_]]) -> list[FloatArray]:
+        left, right = _slopes(self.net)
+        return [np.where(pattern, right, left) for pattern in patterns]
+
+    def _forward(self, rows: Rows, slopes: list[FloatArray]) -> list[FloatArray]:
+        """Return the inputs of the first layers, each row with the parameters at its own position."""
+        inputs = [self.X[self.sample[rows]]]
+        for k, slope in enumerate(slopes):
+            inputs.append(slope * self._product(rows, k, inputs[k]))
+        return inputs
+
+    def _product(self, rows: Rows, layer: int, inputs: FloatArray) -> FloatArray:
+        """Return the pre-activations of a layer, each row with the parameters at its own position."""
+        (weights, biases), (dweights, dbiases) = self._parameters(layer)
+        product: FloatArray = inputs @ weights + biases
+        if dweights.any() or dbiases.any():
+            product += self.position[rows, None] * (inputs @ dweights + dbiases)
+        return product
+
+    def _backward(self, rows: Rows, layer: int, delta: FloatArray) -> FloatArray:
+        """Return the derivative by a layer's inputs, each row with the parameters at its own position."""
+        (weights, _), (dweights, _) = self._parameters(layer)
+        product: FloatArray = delta @ weights.T
+        if dweights.any():
+            product += self.position[rows, None] * (delta @ dweights.T)
+        return product
+
+    def _parameters(self, layer: int) -> list[tuple[FloatArray, FloatArray]]:
+        return [self.net.unflatten(vector)[layer] for vector in (self.theta, self.direction)]
+
+
+def trace_crossings(
+    net: MLP, theta: ArrayLike, direction: ArrayLike, X: ArrayLike, y: ArrayLike, distance: float
+) -> Crossings:
+    """Find every ReLU or leaky-ReLU boundary that θ + t·direction meets for 0 < t ≤ distance.
+
+    Parameters
+    ----------
+    net : MLP
+        A network with a kinked activation.
+    theta : (n,) array_like
+        Start μ of the line. The computation is in float64 whatever its dtype.
+    direction : (n,) array_like
+        Not zero, of any norm. Layers whose part is zero stay where they are.
+    X : (b, d) array_like
+        Inputs.
+    y : array_like
+        Targets, as in `MLP.value_and_grad`.
+    distance : float
+        How far t goes, > 0, in units of the direction vector.
+
+    Returns
+    -------
+    Crossings
+
+    Raises
+    ------
+    ValueError, TypeError
+        A smooth activation, or arguments that do not fit the network or are so large that pre-activations overflow.
+
+    Notes
+    -----
+    The pre-activations of a sample are piecewise polynomials in t, of a degree that is the number of moving layers up
+    to their own. Events are found in the order of t: each changes the polynomials of the layers above, whose next roots
+    are isolated between turning points. Samples run in parallel threads; the result does not depend on their number.
+
+    A crossing is a change of sign. A unit that is exactly 0 at t = 0 has the state right of it; an identical zero is
+    off, as the activation's derivative at 0 is the left slope; touching zero is no crossing, and neither is a dip
+    across zero that is smaller than rounding, about 1e-14 of the terms of the pre-activation.
+
+    References
+    ----------
+    Theory, section 1, equation (1).
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> net = gc.MLP((1, 2, 1), loss="mse")                     # relu(t − 1) + relu(2 − t), target 0
+    >>> theta = np.array([1.0, 1.0, -1.0, 2.0, 1.0, 1.0, 0.0])
+    >>> direction = np.array([0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 0.0])
+    >>> found = gc.trace_crossings(net, theta, direction, [[0.0]], [0.0], distance=5.0)
+    >>> found.position, found.unit, found.on
+    (array([1., 2.]), array([0, 1]), array([ True, False]))
+    >>> found.signal, found.slope                               # ∂L/∂output = 2 · output, 1 and 1 there
+    (array([2., 2.]), array([ 1., -1.]))
+    """
+    left, right = _slopes(net)
+    start = vector(theta, "theta", net.size).astype(np.float64)
+    line = vector(direction, "direction", net.size).astype(np.float64)
+    if not line.any():
+        raise ValueError("direction must not be zero, got a zero vector")
+    reach = number(distance, "distance", 0, open_low=True)
+    inputs = np.ascontiguousarray(matrix(X, "X", net.layers[0]).astype(np.float64))
+    targets = np.array(net.loss.targets(y, (len(inputs), net.layers[-1]), np.dtype(np.float64)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        change = finite(line * reach, "distance times direction")
+        _check_size(net, abs(start) + abs(change), abs(inputs).max())
+
+    active = np.zeros((len(inputs), sum(net.layers[1:-1])), np.bool_)
+    widths = np.array(net.layers, np.int64)
+
+    def trace(first: int) -> list[FloatArray]:
+        rows = range(first, min(first + TASK, len(inputs)))
+        return [core.trace_sample(start, change, widths, left, right, inputs[row], active[row]) for row in rows]
+
+    parts: list[FloatArray] = [np.empty((0, 5))]
+    if active.size:
+        with ThreadPoolExecutor() as pool:
+            parts = [part for task in pool.map(trace, range(0, len(inputs), TASK)) for part in task]
+    events = np.concatenate(parts)
+    sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    position = events[:, 0] * reach
+    layer, unit = events[:, 1].astype(np.intp) + 1, events[:, 2].astype(np.intp)
+    order = np.lexsort((unit, layer, sample, position))
+    found = Crossings(
+        position=position[order],
+        sample=sample[order],
+        layer=layer[order],
+        unit=unit[order],
+        on=events[order, 3] > 0,
+        signal=np.zeros(order.size),
+        slope=events[order, 4] / reach,
+        active=active,
+        net=net,
+        theta=start,
+        direction=line,
+        X=inputs,
+        y=targets,
+        distance=reach,
+    )
+    return replace(found, signal=found._signals())
+
+
+def _slopes(net: MLP) -> tuple[float, float]:
+    """Slopes α and β of the activation's kink."""
+    left, right = net.activation.left_slope, net.activation.right_slope
+    if left is None or right is None:
+        raise ValueError(f"net must have an activation with a kink, got {net.activation.name!r}, which is smooth")
+    return left, right
+
+
+def _check_size(net: MLP, sizes: FloatArray, largest: float) -> None:
+    """Raise if a pre-activation, or a coefficient of its polynomial, might overflow."""
+    for weights, biases in net.unflatten(sizes):
+        largest = float((weights.sum(axis=0) * largest + biases).max()) * max(map(abs, _slopes(net)))
+    if not np.isfinite(largest):
+        raise ValueError("the pre-activations on the line must not overflow: theta, direction or X is too large")
+
+
+def _with_bias(inputs: FloatArray) -> FloatArray:
+    """Add the constant input 1 of the biases."""
+    return np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
