@@ -251,8 +251,8 @@ def suggest_length(
     Notes
     -----
     The mean square of the second difference d is fitted by ρσ/2 + aσ³ + T²σ⁴/4 with nonnegative coefficients: glass,
-    kinks of the gradient (as in a layer above the last boundary), smooth loss; the kinks only where they halve the
-    misfit. The glass length is the largest at which the first term makes up nine tenths.
+    kinks of the gradient (as in a layer above the last boundary), smooth loss; a term enters only
+    where it halves the squared misfit. The glass length is the largest at which the first term makes up nine tenths.
 
     The Hessian kernel e(σ) = (g₊ − g₋)/(2σ) has the mean square error ρ/(2σ) + σ⁴Q²/36 and that of rounding, which
     counts only where there is no glass; without rounding it is least at (9ρ/(2Q²))^{1/5}. Q comes from the growth of e
@@ -356,14 +356,21 @@ def _suggest(
 
 
 def _fit_second_difference(terms: FloatArray, values: FloatArray) -> FloatArray:
-    """Coefficients of glass, kinks and smooth loss; kinks only where a fit without them misses by twice as much.
+    """Coefficients of glass, kinks and smooth loss, with no more terms than it needs.
 
-    Between glass and smooth loss the term of the kinks would otherwise fit the noise.
+    A term that does not halve the squared misfit fits the noise: the simplest choice within twice the least is taken.
     """
-    all_terms = _fit(terms, values)
-    two_terms = np.insert(_fit(terms[:, [0, 2]], values), 1, 0.0)
-    misses = [np.sum(np.square(terms @ fit / values - 1)) for fit in (all_terms, two_terms)]
-    return two_terms if misses[1] <= 2 * misses[0] else all_terms
+    least = _fit(terms, values)
+    for chosen in ([2], [0], [0, 2]):
+        fit = np.zeros(3)
+        fit[chosen] = _fit(terms[:, chosen], values)
+        if _misfit(terms, values, fit) <= 2 * _misfit(terms, values, least):
+            return fit
+    return least
+
+
+def _misfit(terms: FloatArray, values: FloatArray, coefficients: FloatArray) -> float:
+    return float(np.sum(np.square(terms @ coefficients / values - 1)))
 
 
 def _fit(terms: FloatArray, values: FloatArray) -> FloatArray:

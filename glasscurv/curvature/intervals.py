@@ -78,6 +78,7 @@ def concentrate(weights: FloatArray, crossings: float) -> FloatArray:
     # The root a of Σ_j ((1 − a) w_j)² + 2a(1 − a) w_max + a² = square + growth, in a form that is stable for small a.
     slope = largest - square
     share = growth / (slope + np.sqrt(slope**2 + (1 - 2 * largest + square) * growth) + np.finfo(np.float64).tiny)
+    share = np.minimum(share, 1)  # rounding may lift it above
     moved: FloatArray = (1 - share) * weights
     moved += share * (weights == largest) / (weights == largest).sum(axis=1, keepdims=True)
     return moved

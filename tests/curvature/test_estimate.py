@@ -180,11 +180,11 @@ def test_interval_covers_and_says_where_it_does_not(crossings, count, samples):
         covered[k], valid[k] = low <= exact[0] <= high, estimate.dense
     if crossings < 30:
         # One boundary that happens to lie next to the centre looks like many: a false claim now and then.
-        assert valid.mean() < (0.03 if crossings < 1 else 0.15)
+        assert valid.mean() < (0.03 if crossings < 1 else 0.12)
         assert covered.mean() < 0.93
     else:
         if samples == 16:
-            assert valid.mean() > (0.5 if crossings < 300 else 0.95)
+            assert valid.mean() > (0.3 if crossings < 300 else 0.7)
             assert 0.93 <= covered[valid].mean() <= 0.97
         assert 0.93 <= covered.mean() <= 0.97
 
@@ -263,7 +263,7 @@ def test_contamination_is_the_share_of_the_smooth_loss():
     for bend, share in ((0.0, 0.0), (1.0, 0.5), (3.0, 0.9)):  # glass 1 and smooth σ³T²/2 = 2 bend² in each coordinate
         estimate = gc.estimate_curvature(
             lambda theta, bend=bend: hinges.gradient(theta) / root + bend * theta**2 / np.sqrt(2),
-            np.zeros(400), 1.0, rng=1, second_length=0.1,
+            np.zeros(400), 1.0, rng=1, second_length=1 / 30,
         )  # fmt: skip
         found = estimate.diagnostics
         expected = bend**2 / (1 + bend**2)
@@ -285,7 +285,7 @@ def test_relative_error_is_the_spread_over_directions():
 
 def test_lengths_at_the_resolution_of_theta_raise_a_warning():
     toy = gc.RandomHinges(3, 50, rng=0)
-    with pytest.warns(RuntimeWarning, match="length=1e-15 is within a hundred times the spacing of theta's own numbers"):
+    with pytest.warns(RuntimeWarning, match="length=1e-15 is within a hundred times the spacing"):
         gc.estimate_curvature(toy.gradient, np.ones(3), 1e-15, rng=0)
     with pytest.warns(RuntimeWarning, match="what is measured is rounding; use a larger length"):
         gc.estimate_curvature(lambda theta: theta.astype(np.float32), np.ones(3), 1e-7, rng=0)
