@@ -87,8 +87,10 @@ def test_processes_are_fed_four_tasks_each_at_a_time():
 def test_processes_end_with_the_map():
     before = set(multiprocessing.active_children())
     with ordered_map(2) as mapped:
-        list(mapped(operator.neg, range(4)))
+        results = mapped(operator.neg, range(4))
+        next(results)
         assert set(multiprocessing.active_children()) - before
+        list(results)
     assert not set(multiprocessing.active_children()) - before
 
 
@@ -115,3 +117,34 @@ def test_an_exception_in_a_task_comes_through(workers):
 def test_bad_workers_are_refused(workers, exception, message):
     with pytest.raises(exception, match=message), ordered_map(workers):
         pass
+
+
+class Future:
+    def __init__(self, value):
+        self.value = value
+
+    def result(self):
+        return self.value
+
+
+def test_futures_are_waited_for():
+    with ordered_map(lambda function, items: [Future(function(item)) for item in items]) as mapped:
+        assert list(mapped(operator.neg, range(3))) == [0, -1, -2]
+
+
+def test_a_callable_gets_its_tasks_in_batches():
+    sizes = []
+
+    def counting(function, items):
+        sizes.append(len(items))
+        return map(function, items)
+
+    with ordered_map(counting) as mapped:
+        assert list(mapped(operator.neg, range(70))) == [-k for k in range(70)]
+    assert sizes == [32, 32, 6]
+
+
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="other processes need picklable functions")
+def test_the_function_travels_once_and_not_with_every_task():
+    with ordered_map(2) as mapped:
+        assert list(mapped(lambda k: k + 1, range(20))) == list(range(1, 21))

@@ -15,8 +15,11 @@ from glasscurv._workers import ordered_map
 from glasscurv.curvature.lines import Center, evaluate_center, warn_of_rounding
 from glasscurv.kernels import Kernel, glass_kernel
 
-MANY_DEGREES_OF_FREEDOM = 50
-"""From here on the estimated variance of a density is good enough for an interval."""
+KURTOSIS_MARGIN = 1.5
+"""The kurtosis of few jumps is underestimated where the large ones are missing. With this factor a nominal 95 % covers
+95 to 96.5 % of simulated lines of 128 increments, from six jumps in all to hundreds in each."""
+
+ENOUGH_INCREMENTS, ENOUGH_CROSSED = 64, 10
 
 
 class DirectionalDensity(float):
@@ -25,10 +28,13 @@ class DirectionalDensity(float):
     Attributes
     ----------
     relative_error : float
-        Standard error of ρ̂_u as a share of it: sqrt(2/(N − 1) + K/N) for N increments with the excess kurtosis K that
-        sparse crossings give them. inf where nothing was crossed.
+        Standard error of ρ̂_u as a share of it: sqrt(2/(N − 1) + 1.5 K/N) for N increments with the excess kurtosis K
+        that sparse crossings give them. inf where nothing was crossed.
     degrees_of_freedom : float
         2/relative_error²: those of the χ² law with the same relative variance.
+    crossed : int
+        How many of the increments differ from their median by more than rounding: they crossed a boundary. Where the
+        loss is not piecewise quadratic its smooth part counts as well.
     samples : int
         Number M of three-node lines, N = 2M increments.
     length : float
@@ -39,15 +45,17 @@ class DirectionalDensity(float):
 
     relative_error: float
     degrees_of_freedom: float
+    crossed: int
     samples: int
     length: float
     evaluations: int
 
-    def __new__(cls, density: float, relative_error: float, samples: int, length: float) -> Self:
+    def __new__(cls, density: float, relative_error: float, crossed: int, samples: int, length: float) -> Self:
         """Make a float of the density and attach the rest."""
         self = super().__new__(cls, density)
         self.relative_error = relative_error
         self.degrees_of_freedom = 2 / relative_error**2
+        self.crossed = crossed
         self.samples = samples
         self.length = length
         self.evaluations = 2 * samples + 1
@@ -55,8 +63,8 @@ class DirectionalDensity(float):
 
     @property
     def valid(self) -> bool:
-        """Whether the interval is valid: there are at least 50 degrees of freedom."""
-        return self.degrees_of_freedom >= MANY_DEGREES_OF_FREEDOM
+        """Whether the interval is valid: at least 64 increments, of which at least 10 crossed a boundary."""
+        return 2 * self.samples >= ENOUGH_INCREMENTS and self.crossed >= ENOUGH_CROSSED
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of ρ_u.
@@ -78,9 +86,9 @@ class DirectionalDensity(float):
 
         Notes
         -----
-        k ρ̂/ρ counts as χ²(k), k = 2/(relative error)²: exact in the dense limit, where k = N − 1. With sparse
-        crossings the variance is that of a compound Poisson process, 2 + κ/(λσ) per increment; the excess kurtosis is
-        estimated from the increments themselves, which needs some dozens of jumps: see `valid`.
+        k ρ̂/ρ counts as χ²(k), k = 2/(relative error)²: in the dense limit k = N − 1 up to the error of the kurtosis.
+        With sparse crossings the relative variance of a squared increment is that of a compound Poisson process,
+        2 + κ/(λσ); the excess kurtosis κ/(λσ) is estimated from the increments themselves, on the safe side.
         """
         tail = (1 - number(level, "level", 0, 1, open_low=True, open_high=True)) / 2
         k = self.degrees_of_freedom
@@ -165,7 +173,9 @@ def directional_density(
     warn_of_rounding(center, sigma, (slopes[-1] - slopes[0]) ** 2, roundings.max())
     spacing = sigma / count
     density = float(kernel.apply(slopes[:, None], spacing)[0])
-    return DirectionalDensity(density, _relative_error(np.diff(slopes)), count, sigma)
+    increments = np.diff(slopes)
+    crossed = int(np.sum(abs(increments - np.median(increments)) > 8 * np.sqrt(roundings.max())))
+    return DirectionalDensity(density, _relative_error(increments), crossed, count, sigma)
 
 
 def glass_density_matrix(
@@ -261,7 +271,7 @@ def _gradient_at(center: Center, direction: FloatArray, node: float, length: flo
 
 
 def _relative_error(increments: FloatArray) -> float:
-    """sqrt(2/(N − 1) + K/N), K from the fourth moments of the increments."""
+    """sqrt(2/(N − 1) + 1.5 K/N), K from the fourth moments of the increments."""
     count = increments.size
     squares = np.square(increments - increments.mean())
     total = squares.sum()
@@ -270,4 +280,4 @@ def _relative_error(increments: FloatArray) -> float:
     # E x⁴/(E x²)² − 3 with the unbiased estimate of the denominator, from products of different increments.
     pairs = (total**2 - squares @ squares) / (count * (count - 1))
     excess = max(float(squares @ squares) / count / pairs - 3, 0.0) if pairs > 0 else np.inf
-    return float(np.sqrt(2 / (count - 1) + excess / count))
+    return float(np.sqrt(2 / (count - 1) + KURTOSIS_MARGIN * excess / count))
