@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Comparison
+from benchmarks.memory import LIMIT, Peak, estimate_peak
 from benchmarks.rows import QUICK, ROWS, Row, Scale
 
 PACKAGES = ("glasscurv", "numpy", "scipy", "numba")
@@ -24,11 +25,13 @@ def main(
     json_file: Annotated[Path, typer.Option("--json", help="Where to write the results.")] = Path("benchmark.json"),
     list_rows: Annotated[bool, typer.Option("--list", help="List the rows and stop.")] = False,
 ) -> None:
-    """Measure ratios of running times; 1 is the reference, less is faster."""
+    """Measure ratios of running times, 1 is the reference and less is faster, and the memory of an estimate."""
     rows = _selected(only)
     if list_rows:
         for row in rows:
             typer.echo(f"{row.name}: {row.subject}, against {row.reference}")
+        if not only or MEMORY in only:
+            typer.echo(f"{MEMORY}: peak memory of estimate_curvature, in vectors of the parameter's size")
         return
     scale = QUICK if quick else Scale()
     console = Console()
@@ -36,16 +39,29 @@ def main(
     for row in rows:
         with console.status(row.name):
             results.append((row, row.measure(scale)))
-    console.print(_table(results, scale))
-    json_file.write_text(json.dumps(_record(results, scale), indent=2) + "\n", encoding="utf-8")
+    if results:
+        console.print(_table(results, scale))
+    peak = None
+    if not only or MEMORY in only:
+        with console.status(MEMORY):
+            peak = estimate_peak(scale.parameters)
+        console.print(
+            f"[bold]{MEMORY}[/bold]: estimate_curvature, {peak.samples} samples of {peak.parameters:.0e} parameters, "
+            f"takes {peak.vectors:.4f} vectors at its peak, beyond the model's own (limit {LIMIT:g} and some kilobytes)"
+        )
+    json_file.write_text(json.dumps(_record(results, peak, scale), indent=2) + "\n", encoding="utf-8")
+
+
+MEMORY = "estimate-memory"
 
 
 def _selected(names: list[str] | None) -> list[Row]:
     if not names:
         return list(ROWS)
-    unknown = set(names) - {row.name for row in ROWS}
+    all_names = [*(row.name for row in ROWS), MEMORY]
+    unknown = set(names) - set(all_names)
     if unknown:
-        known = ", ".join(row.name for row in ROWS)
+        known = ", ".join(all_names)
         raise typer.BadParameter(f"no row {', '.join(sorted(unknown))}; the rows are {known}", param_hint="--only")
     return [row for row in ROWS if row.name in names]
 
@@ -68,7 +84,7 @@ def _table(results: list[tuple[Row, Comparison]], scale: Scale) -> Table:
     return table
 
 
-def _record(results: list[tuple[Row, Comparison]], scale: Scale) -> dict[str, Any]:
+def _record(results: list[tuple[Row, Comparison]], peak: Peak | None, scale: Scale) -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
         "scale": asdict(scale),
@@ -76,6 +92,7 @@ def _record(results: list[tuple[Row, Comparison]], scale: Scale) -> dict[str, An
             {"name": row.name, "subject": row.subject, "reference": row.reference} | asdict(found)
             for row, found in results
         ],
+        "memory": None if peak is None else asdict(peak),
     }
 
 

@@ -24,7 +24,7 @@ Where no theory fixes a ratio it is compared with a round number, from the side 
 (4) gives the bound 2^{1/4}.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -200,7 +200,7 @@ def _line(movement: Movement) -> Line:
     _, task, theta, delta, density = movement
     plus, minus = task.glass_change(theta, delta), task.glass_change(theta, -delta)
     distance = float(np.linalg.norm(delta))
-    along = _directional_density(task.gradient, theta - 1.5 * delta, delta, distance / 2)
+    along = gc.directional_density(task.gradient, theta - 1.5 * delta, delta, length=distance / 2, samples=2)
     return Line(
         size=(abs(plus) + abs(minus)) / 2,
         random=abs(plus - minus) / np.sqrt(2),
@@ -209,14 +209,6 @@ def _line(movement: Movement) -> Line:
         independent=gc.expected_glass_change(delta, density, "independent"),
         directional_square=gc.directional_glass_change(distance, along) ** 2,
     )
-
-
-def _directional_density(gradient: Callable[[Array], Array], theta: Array, direction: Array, length: float) -> float:
-    """Variance of u·g per unit length, within ±length of θ."""
-    u = direction / np.linalg.norm(direction)
-    kernel = gc.glass_kernel((-1, -0.5, 0, 0.5, 1))
-    values = np.array([u @ gradient(theta + node * length * u) for node in kernel.nodes])
-    return float(np.mean((kernel.weights @ values) ** 2) / length)
 
 
 def _missed_curvature(movement: Movement) -> float:

@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
+
+import glasscurv as gc
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -20,22 +23,39 @@ def run(example):
 def test_measuring_finds_the_glass_and_the_hessian_of_the_readers_function(capsys):
     namespace = run(EXAMPLES[0])
     estimate = namespace["estimate"]
-    # Glass noise of one coordinate: sqrt(ρ/(2σ)/M) = 2.4.
-    assert abs(estimate.hessian_diagonal - 30).max() < 15
+    # Glass noise of one coordinate: sqrt(ρ/(2σ)/M) = 4.8.
+    assert abs(estimate.hessian_diagonal - 30).max() < 30
     # K/(2B) ς² E|a·z| = 5000/16 · 0.09 · 7.98; 100 coordinates with a relative spread of about 0.9.
     assert abs(estimate.glass_density.mean() / 225 - 1) < 0.5
-    assert capsys.readouterr().out
+    assert estimate.dense
+    # K/(2B) ς² E|a·u|³ = 5000/16 · 0.09 · 1.596, and 94 boundaries of kurtosis 6.
+    low, high = namespace["along"].interval(0.95)
+    assert low < 44.9 < high
+    printed = capsys.readouterr().out
+    assert "glass at every length, up to the longest tried, 1;" in printed
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::UserWarning")
+def test_the_dask_line_gives_the_same_estimate():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+    ) as cluster:
+        namespace = run(EXAMPLES[0] + EXAMPLES[1].replace("tcp://scheduler:8786", cluster.scheduler_address))
+        namespace["client"].close()
+    expected = gc.estimate_curvature(namespace["gradient"], np.zeros(100), length=0.3, rng=2)
+    np.testing.assert_array_equal(namespace["estimate"].glass_density, expected.glass_density)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 def test_alice_trains(capsys):
-    namespace = run(EXAMPLES[1])
+    namespace = run(EXAMPLES[2])
     assert namespace["history"].validation_accuracy[-1] > 0.96
     assert "validation accuracy 0.9" in capsys.readouterr().out
 
 
 def test_there_is_no_example_without_a_test():
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
 
 
 def test_each_command_is_one_line_that_makes_its_own_environment():

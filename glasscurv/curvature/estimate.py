@@ -223,8 +223,8 @@ def estimate_curvature(
     Notes
     -----
     Costs 1 + M · (number of nonzero nodes) evaluations, and 2 M more with a second length. Statistics are summed as the
-    samples arrive: with one worker and the default nodes, memory stays below eight vectors of size n, the result's
-    five included, whatever M. With Rademacher directions the density of coordinate i is the movement of all
+    samples arrive: with one worker and the default nodes they take eight vectors of size n and some kilobytes, the
+    result's five included, whatever M. With Rademacher directions the density of coordinate i is the movement of all
     coordinates by ±σ: between the bounds (4) of section 1.
 
     References

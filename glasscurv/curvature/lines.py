@@ -96,8 +96,8 @@ def random_lines(
 ) -> Iterator[Line]:
     """Give `count` lines whose directions depend on the state of `rng` alone."""
     root = np.random.SeedSequence(rng.integers(2**32, size=8, dtype=np.uint64).tolist())
-    for sample, seed in enumerate(root.spawn(count)):
-        yield Line(sample, seed, distribution, stops)
+    for sample in range(count):
+        yield Line(sample, root.spawn(1)[0], distribution, stops)
 
 
 def warn_of_rounding(center: Center, length: float, difference_square: float, rounding_square: float) -> None:
