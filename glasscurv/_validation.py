@@ -128,6 +128,9 @@ def generator(rng: RngLike, name: str = "rng") -> np.random.Generator:
 
 def returned_gradient(value: ArrayLike, size: int, where: str) -> FloatArray:
     """Check what a user's gradient callable gave back; `where` says which evaluation it was."""
+    unexpected: object = value
+    if unexpected is None or isinstance(unexpected, tuple):
+        raise TypeError(f"the callable must return the gradient and nothing else, got {type(value).__name__} {where}")
     array = real_array(value, "the gradient returned by the callable")
     if array.shape != (size,):
         raise ValueError(f"the gradient returned {where} must have shape ({size},), got {array.shape}")

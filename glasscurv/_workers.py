@@ -36,12 +36,13 @@ def ordered_map(
     Raises
     ------
     TypeError, ValueError
-        `workers` is neither a positive int nor callable, or the function cannot be sent to other processes.
+        `workers` is neither a positive int nor callable, or loses results, or the function cannot be sent to other
+        processes.
     """
     if callable(workers):
         yield lambda function, items: _in_batches(lambda batch: map(_result, workers(function, batch)), items, BATCH)
         return
-    count = integer(workers, "workers", 1)
+    count = integer(workers, "workers (a number of processes, or a map-like callable such as client.map)", 1)
     if count == 1:
         yield map
         return
@@ -49,7 +50,11 @@ def ordered_map(
     def over_processes(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         _check_picklable(function, count)
         with ProcessPoolExecutor(count, initializer=_receive, initargs=(function,)) as pool:
-            yield from _in_batches(lambda batch: pool.map(_call, batch), items, 4 * count)
+            try:
+                yield from _in_batches(lambda batch: pool.map(_call, batch), items, 4 * count)
+            except BaseException:  # Ctrl-C too: what has not begun need not
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     yield over_processes
 
@@ -57,7 +62,12 @@ def ordered_map(
 def _in_batches(run: Callable[[list[Item]], Iterable[Result]], items: Iterable[Item], size: int) -> Iterator[Result]:
     waiting = iter(items)
     while batch := list(islice(waiting, size)):
-        yield from run(batch)
+        done = 0
+        for result in run(batch):
+            done += 1
+            yield result
+        if done != len(batch):
+            raise ValueError(f"workers must give one result for each task: of {len(batch)} tasks, {done} came back")
 
 
 def _result(value: Any) -> Any:

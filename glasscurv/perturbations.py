@@ -244,6 +244,8 @@ def contamination(distribution: Distribution, term: Literal["glass", "hessian"] 
 
 def check_distribution(distribution: Distribution) -> Distribution:
     """Return `distribution` if it has the methods ``sample`` and ``absolute_moment``; raise TypeError if not."""
+    if isinstance(distribution, type):
+        raise TypeError(f"distribution must be an instance, got the class {distribution.__name__} itself")
     for method in ("sample", "absolute_moment"):
         if not callable(getattr(distribution, method, None)):
             raise TypeError(

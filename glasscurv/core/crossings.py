@@ -100,10 +100,11 @@ def turning_points(p: FloatArray, low: float, high: float, points: FloatArray) -
 
 
 @jit
-def next_crossing(p: FloatArray, on: bool, low: float, high: float, noise: float) -> float:
+def next_crossing(p: FloatArray, on: bool, low: float, high: float, noise: FloatArray) -> float:
     """Return where p, positive up to `low` or not as `on` says, changes sign in [low, high]; inf if it does not.
 
-    The state counts, not p(low), which may be rounding. At an end of the piece below 1 the next piece decides what
+    `noise` is the polynomial, with nonnegative coefficients, of the rounding to expect in p(t). The state counts, not
+    p(low), which may be rounding. At an end of the piece below 1 the next piece decides what
     lies within the noise; 1 is the end of the line, and p = 0 there is off.
     """
     if low >= high and low < 1:
@@ -113,7 +114,7 @@ def next_crossing(p: FloatArray, on: bool, low: float, high: float, noise: float
     for k in range(p.size):
         reach += k * abs(p[k])
         largest = max(largest, abs(p[k]))
-    if (start > 0) == on and abs(start) > reach * (high - low) + noise:
+    if (start > 0) == on and abs(start) > reach * (high - low) + evaluate(noise, high):
         return np.inf
     if largest == 0:
         return low if on else np.inf
@@ -123,7 +124,7 @@ def next_crossing(p: FloatArray, on: bool, low: float, high: float, noise: float
     for i in range(1, count):
         right = points[i]
         value = evaluate(p, right)
-        if right < 1 and abs(value) <= noise:
+        if right < 1 and abs(value) <= evaluate(noise, right):
             continue
         if (value > 0) != on:
             return sign_change(p, left, right, on)
@@ -141,37 +142,36 @@ def compose(
     outputs: FloatArray,
     noise: FloatArray,
 ) -> None:
-    """Write the polynomials of h(t) (W + t D) + b + t d, and the rounding to expect in their values on [0, 1].
+    """Write the polynomials of h(t) (W + t D) + b + t d, and those of the rounding to expect in their values.
 
-    `inputs` is (degree + 1, fan_in), lowest power first; `outputs` (degree + 1 or + 2, ≥ fan_out), without the higher
-    power if D and d are zero; `noise` (≥ fan_out,).
+    `inputs` is (degree + 1, fan_in), lowest power first; `outputs` and `noise` (degree + 1 or + 2, ≥ fan_out), without
+    the higher power if D and d are zero. The noise of each power is in proportion to the sizes of its terms, so that it
+    fades with t as they do.
     """
     powers, fan_in = inputs.shape
     fan_out = biases.size
     moving = outputs.shape[0] > powers
     outputs[:] = 0.0
+    noise[:] = 0.0
     for j in range(fan_out):
         outputs[0, j] = biases[j]
+        noise[0, j] = NOISE * abs(biases[j])
         if moving:
             outputs[1, j] = bias_change[j]
-        noise[j] = abs(biases[j]) + abs(bias_change[j])
+            noise[1, j] = NOISE * abs(bias_change[j])
     for i in range(fan_in):
-        size = 0.0
         for k in range(powers):
             h = inputs[k, i]
             if h == 0:
                 continue
-            size += abs(h)
+            size = NOISE * abs(h)
             for j in range(fan_out):
                 outputs[k, j] += h * weights[i, j]
+                noise[k, j] += size * abs(weights[i, j])
             if moving:
                 for j in range(fan_out):
                     outputs[k + 1, j] += h * weight_change[i, j]
-        if size > 0:
-            for j in range(fan_out):
-                noise[j] += size * (abs(weights[i, j]) + abs(weight_change[i, j]))
-    for j in range(fan_out):
-        noise[j] *= NOISE
+                    noise[k + 1, j] += size * abs(weight_change[i, j])
 
 
 @jit
@@ -199,7 +199,7 @@ def trace_sample(
         degrees[k + 1] = degrees[k] + np.any(change[starts[k] : starts[k + 1]])
         first[k + 1] = first[k] + widths[k + 1]
     polynomials = np.zeros((hidden, hidden + 1, widest))
-    noise = np.zeros((hidden, widest))
+    noise = np.zeros_like(polynomials)
     on = np.zeros((hidden, widest), np.bool_)
     upcoming = np.full((hidden, widest), np.inf)
     inputs = np.empty((hidden + 1, max(widest, x.size)))
@@ -214,7 +214,7 @@ def trace_sample(
             horizon = min(soonest, 1.0)
             if k == layer:
                 upcoming[k, unit] = next_crossing(
-                    polynomials[k, :powers, unit], on[k, unit], time, horizon, noise[k, unit]
+                    polynomials[k, :powers, unit], on[k, unit], time, horizon, noise[k, :powers, unit]
                 )
             elif k > layer:
                 powers_in = degrees[k] + 1
@@ -233,14 +233,14 @@ def trace_sample(
                     theta[middle:stop],
                     change[middle:stop],
                     polynomials[k, :powers],
-                    noise[k],
+                    noise[k, :powers],
                 )
                 for j in range(fan_out):
                     p = polynomials[k, :powers, j]
                     if layer < 0:
                         on[k, j] = starts_positive(p)
                         active[first[k] + j] = on[k, j]
-                    upcoming[k, j] = next_crossing(p, on[k, j], time, horizon, noise[k, j])
+                    upcoming[k, j] = next_crossing(p, on[k, j], time, horizon, noise[k, :powers, j])
             for j in range(fan_out):
                 if upcoming[k, j] < soonest:
                     soonest, next_layer, next_unit = upcoming[k, j], k, j

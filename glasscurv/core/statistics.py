@@ -7,6 +7,31 @@ from glasscurv._typing import FloatArray
 
 
 @jit
+def squared_contrasts(center: float, gradients: tuple[FloatArray, ...], weights: FloatArray, i: int) -> float:
+    """Sum of the squared contrasts of coordinate i; with the centre's the weights add up to 0."""
+    variation = 0.0
+    for j in range(weights.shape[0]):
+        contrast = 0.0
+        for k in range(weights.shape[1]):
+            contrast += weights[j, k] * (gradients[k][i] - center)
+        variation += contrast * contrast
+    return variation
+
+
+@jit
+def contrast_noise(weights: FloatArray) -> float:
+    """Sixteen times the sum of the squared contrasts of gradients that differ by a rounding error of 1 each."""
+    total = 0.0
+    for j in range(weights.shape[0]):
+        center = 0.0
+        for k in range(weights.shape[1]):
+            total += weights[j, k] * weights[j, k]
+            center += weights[j, k]
+        total += center * center
+    return 16.0 * total
+
+
+@jit
 def accumulate_curvature(
     start: FloatArray,
     gradients: tuple[FloatArray, ...],
@@ -32,6 +57,7 @@ def accumulate_curvature(
     contrasts = glass_weights.shape[0]
     total = total_square = difference_square = rounding_square = 0.0
     silent = 0
+    noise = contrast_noise(glass_weights)
     for i in range(size):
         center = np.float64(start[i])
         product = 0.0
@@ -41,13 +67,8 @@ def accumulate_curvature(
             largest = max(largest, abs(np.float64(gradients[k][i])))
         product /= length
         rounding = resolution * largest
-        variation = 0.0
-        for j in range(contrasts):
-            contrast = 0.0
-            for k in range(nodes):
-                contrast += glass_weights[j, k] * (gradients[k][i] - center)
-            variation += contrast * contrast
-        if variation <= contrasts * (4.0 * rounding) ** 2:
+        variation = squared_contrasts(center, gradients, glass_weights, i)
+        if variation <= noise * rounding * rounding:
             silent += 1
         sample = variation / (contrasts * length)
         difference = np.float64(gradients[nodes - 1][i]) - gradients[0][i]
@@ -63,16 +84,36 @@ def accumulate_curvature(
 
 
 @jit
-def second_difference(
-    start: FloatArray, minus: FloatArray, plus: FloatArray, length: float, resolution: float
-) -> tuple[float, int]:
-    """Sum of 2d²/σ over the coordinates, d = ½(g₊ + g₋) − g₀, and how many d are no larger than rounding explains."""
+def second_length(
+    start: FloatArray,
+    gradients: tuple[FloatArray, ...],
+    glass_weights: FloatArray,
+    minus: FloatArray,
+    plus: FloatArray,
+    length: float,
+    second: float,
+    resolution: float,
+    least_density: float,
+) -> tuple[float, int, int]:
+    """Sum of 2d²/σ₂ over the coordinates, d = ½(g₊ + g₋) − g₀ at the second length, and how many of them are silent.
+
+    A d is silent if it is no larger than rounding explains, or twice what the smooth loss explains: had no boundary
+    been crossed at the first length either, d would have grown as σ². Only coordinates whose density on this line at
+    the first length is `least_density` or more count; their number comes last.
+    """
     total = 0.0
-    silent = 0
+    silent = counted = 0
+    contrasts = glass_weights.shape[0]
+    smooth = 4.0 * (second / length) ** 4
     for i in range(start.size):
         center, below, above = np.float64(start[i]), np.float64(minus[i]), np.float64(plus[i])
         d = 0.5 * ((above - center) + (below - center))
-        if abs(d) <= 4.0 * resolution * max(abs(center), abs(below), abs(above)):
+        total += 2.0 * d * d / second
+        first_density = squared_contrasts(center, gradients, glass_weights, i) / (contrasts * length)
+        if first_density < least_density:
+            continue
+        counted += 1
+        rounding = resolution * max(abs(center), abs(below), abs(above))
+        if d * d <= max(24.0 * rounding * rounding, smooth * first_density * length / 2.0):
             silent += 1
-        total += 2.0 * d * d / length
-    return total, silent
+    return total, silent, counted

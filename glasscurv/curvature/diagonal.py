@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from glasscurv._typing import FloatArray, Gradient, RngLike, Workers
 from glasscurv._validation import NonFiniteError, generator, integer, number, vector
 from glasscurv._workers import ordered_map
-from glasscurv.curvature.lines import evaluate_center, random_lines
+from glasscurv.curvature.lines import evaluate_center, random_lines, warn_of_resolution
 from glasscurv.kernels import glass_kernel
 from glasscurv.perturbations import SparseRademacher
 
@@ -26,7 +26,12 @@ class DiagonalDensity:
         R̂_ii and Σ_j R̂_ij (gradient²/length). They are extrapolations and may be negative by chance. nan for a
         coordinate that never moved at one of the probabilities.
     diagonal_error, row_sum_error : (n,) array
-        Their standard errors over directions at this centre (gradient²/length).
+        Their standard errors over directions at this centre (gradient²/length); nan for the diagonal of a coordinate
+        that moved once.
+    extrapolation : float
+        How far the extrapolation goes: the greater of the changes of the summed diagonal and of the summed row sums
+        from the least probability to q = 0, as a share of the latter. Beyond a third the probabilities are too large
+        for a straight line, and both numbers are rough.
     probabilities : (k,) array
         Probabilities q, increasing.
     samples : int
@@ -41,6 +46,7 @@ class DiagonalDensity:
     diagonal_error: FloatArray
     row_sum: FloatArray
     row_sum_error: FloatArray
+    extrapolation: float
     probabilities: FloatArray
     samples: int
     length: float
@@ -69,7 +75,8 @@ def glass_density_diagonal(
         Perturbation length σ > 0.
     probabilities : sequence of float
         At least two different probabilities q in (0, 1) with which a coordinate moves. The smaller n·q, the smaller the
-        bias of the extrapolation and the more samples are needed.
+        bias of the extrapolation and the more samples are needed: the default serves up to about twenty parameters that
+        matter for one boundary.
     samples : int
         Directions per probability, at least 2. Coordinate i moves in about q · samples of them.
     nodes : (m,) array_like
@@ -114,8 +121,8 @@ def glass_density_diagonal(
     (True, True)
     """
     sigma = number(length, "length", 0, open_low=True)
-    qs = np.sort(vector(np.asarray(probabilities, np.float64), "probabilities"))
-    if qs[0] <= 0 or qs[-1] >= 1 or len(set(qs.tolist())) < 2:
+    qs = np.unique(vector(probabilities, "probabilities").astype(np.float64))
+    if qs[0] <= 0 or qs[-1] >= 1 or qs.size < 2:
         raise ValueError(
             f"probabilities must lie in (0, 1) and hold at least two different values, got {list(probabilities)}"
         )
@@ -128,6 +135,7 @@ def glass_density_diagonal(
     moving = kernel.nodes != 0
     contrasts = kernel.weights[:, moving]
     stops = [(float(node), sigma) for node in kernel.nodes[moving]]
+    warn_of_resolution(center, sigma * float(abs(kernel.nodes[moving]).min()))
     lines = (line for q in qs for line in random_lines(source, count, SparseRademacher(float(q)), stops))
     with ordered_map(workers) as map_:
         for k, (direction, rows) in enumerate(map_(center.on_line, lines)):
@@ -143,12 +151,18 @@ def glass_density_diagonal(
     with np.errstate(divide="ignore", invalid="ignore"):  # a coordinate that moved never or once has no mean or error
         diagonal, diagonal_error = _extrapolate(weights, moved, moved_square, times)
     row_sum, row_sum_error = _extrapolate(weights / qs, total, total_square, np.full_like(total, count))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nearest = np.nansum(moved[0] / times[0]), total[0].sum() / (count * qs[0])
+        steps = [
+            abs(1 - near / limit) for near, limit in zip(nearest, (np.nansum(diagonal), row_sum.sum()), strict=True)
+        ]
     dtype = center.theta.dtype
     return DiagonalDensity(
         diagonal=diagonal.astype(dtype),
         diagonal_error=diagonal_error.astype(dtype),
         row_sum=row_sum.astype(dtype),
         row_sum_error=row_sum_error.astype(dtype),
+        extrapolation=float(max(steps)),
         probabilities=qs,
         samples=count,
         length=sigma,

@@ -10,16 +10,17 @@ from numpy.typing import ArrayLike
 from scipy.special import chdtri
 
 from glasscurv._typing import FloatArray, Gradient, Workers
-from glasscurv._validation import integer, number, vector
+from glasscurv._validation import NonFiniteError, integer, number, vector
 from glasscurv._workers import ordered_map
-from glasscurv.curvature.lines import Center, evaluate_center, warn_of_rounding
-from glasscurv.kernels import Kernel, glass_kernel
+from glasscurv.curvature.intervals import confidence_level
+from glasscurv.curvature.lines import Center, evaluate_center, warn_of_resolution, warn_of_rounding
 
 KURTOSIS_MARGIN = 1.5
 """The kurtosis of few jumps is underestimated where the large ones are missing. With this factor a nominal 95 % covers
 95 to 96.5 % of simulated lines of 128 increments, from six jumps in all to hundreds in each."""
 
-ENOUGH_INCREMENTS, ENOUGH_CROSSED = 64, 10
+ENOUGH_INCREMENTS, ENOUGH_CROSSED, SMALL_CONTAMINATION = 64, 10, 0.3
+"""What a valid interval needs; the contamination of independent increments varies by 1/sqrt(N) by chance."""
 
 
 class DirectionalDensity(float):
@@ -35,6 +36,9 @@ class DirectionalDensity(float):
     crossed : int
         How many of the increments differ from their median by more than rounding: they crossed a boundary. Where the
         loss is not piecewise quadratic its smooth part counts as well.
+    contamination : float
+        Share of the density that is no glass but the smooth part of the loss: the correlation of neighbouring
+        increments, which jumps leave uncorrelated and a bend makes alike. It varies by 1/sqrt(N) by chance.
     samples : int
         Number M of three-node lines, N = 2M increments.
     length : float
@@ -46,25 +50,48 @@ class DirectionalDensity(float):
     relative_error: float
     degrees_of_freedom: float
     crossed: int
+    contamination: float
     samples: int
     length: float
     evaluations: int
 
-    def __new__(cls, density: float, relative_error: float, crossed: int, samples: int, length: float) -> Self:
+    def __new__(
+        cls,
+        density: float,
+        relative_error: float,
+        crossed: int,
+        contamination: float,
+        samples: int,
+        length: float,
+    ) -> Self:
         """Make a float of the density and attach the rest."""
         self = super().__new__(cls, density)
         self.relative_error = relative_error
         self.degrees_of_freedom = 2 / relative_error**2
         self.crossed = crossed
+        self.contamination = contamination
         self.samples = samples
         self.length = length
         self.evaluations = 2 * samples + 1
         return self
 
+    def __getnewargs__(self) -> tuple[float, float, int, float, int, float]:  # type: ignore[override]
+        """Return the arguments that copies are made with."""
+        return float(self), self.relative_error, self.crossed, self.contamination, self.samples, self.length
+
+    def __repr__(self) -> str:
+        """Show the density, its error and whether its interval is valid."""
+        return f"DirectionalDensity({float(self):.6g}, relative_error={self.relative_error:.3g}, valid={self.valid})"
+
     @property
     def valid(self) -> bool:
-        """Whether the interval is valid: at least 64 increments, of which at least 10 crossed a boundary."""
-        return 2 * self.samples >= ENOUGH_INCREMENTS and self.crossed >= ENOUGH_CROSSED
+        """Whether the interval is valid.
+
+        There are at least 64 increments, of which at least 10 crossed a boundary, no smooth part shows, and the
+        relative error is at most 1.
+        """
+        enough = 2 * self.samples >= ENOUGH_INCREMENTS and self.crossed >= ENOUGH_CROSSED
+        return enough and self.contamination <= SMALL_CONTAMINATION and self.relative_error <= 1
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of ρ_u.
@@ -82,7 +109,7 @@ class DirectionalDensity(float):
         Raises
         ------
         ValueError, TypeError
-            `level` is not a number in (0, 1).
+            `level` is not a number in (0, 1), or within 1e-6 of either.
 
         Notes
         -----
@@ -90,7 +117,7 @@ class DirectionalDensity(float):
         With sparse crossings the relative variance of a squared increment is that of a compound Poisson process,
         2 + κ/(λσ); the excess kurtosis κ/(λσ) is estimated from the increments themselves, on the safe side.
         """
-        tail = (1 - number(level, "level", 0, 1, open_low=True, open_high=True)) / 2
+        tail = (1 - confidence_level(level)) / 2
         k = self.degrees_of_freedom
         if k == 0:
             return 0.0, np.inf
@@ -160,22 +187,30 @@ def directional_density(
     >>> low < toy.directional_density(u) < high, density.valid, density.evaluations
     (True, True, 129)
     """
-    sigma, count, kernel = _subdivision(length, samples)
+    sigma, count = _subdivision(length, samples)
     center = evaluate_center(gradient, theta)
     u = vector(direction, "direction", center.theta.size).astype(np.float64)
-    norm = np.linalg.norm(u)
-    if norm == 0:
+    largest = abs(u).max()
+    if largest == 0:
         raise ValueError("direction must not be zero, got a zero vector")
-    unit = (u / norm).astype(center.theta.dtype)
-    with ordered_map(workers) as map_:
-        found = list(map_(partial(_along, center, unit, sigma), (kernel.nodes / count).tolist()))
-    slopes, roundings = np.array(found).T
-    warn_of_rounding(center, sigma, (slopes[-1] - slopes[0]) ** 2, roundings.max())
+    u /= largest  # squares of the very large and the very small would be lost
+    unit = (u / np.linalg.norm(u)).astype(center.theta.dtype)
     spacing = sigma / count
-    density = float(kernel.apply(slopes[:, None], spacing)[0])
+    with ordered_map(workers) as map_:
+        found = list(map_(partial(_along, center, unit, spacing), range(-count, count + 1)))
+    slopes, roundings = np.array(found).T
+    rounding = float(roundings.max())
+    warn_of_resolution(center, spacing)
+    warn_of_rounding(sigma, (slopes[-1] - slopes[0]) ** 2, rounding**2)
     increments = np.diff(slopes)
-    crossed = int(np.sum(abs(increments - np.median(increments)) > 8 * np.sqrt(roundings.max())))
-    return DirectionalDensity(density, _relative_error(increments), crossed, count, sigma)
+    return DirectionalDensity(
+        density=_finite(float(increments.var(ddof=1) / spacing)),
+        relative_error=_relative_error(increments),
+        crossed=int(np.sum(abs(increments - np.median(increments)) > 8 * rounding)),
+        contamination=_correlation(increments),
+        samples=count,
+        length=sigma,
+    )
 
 
 def glass_density_matrix(
@@ -235,49 +270,69 @@ def glass_density_matrix(
     >>> bool(np.all(abs(R / toy.density_matrix() - 1) < 0.3))
     True
     """
-    sigma, count, kernel = _subdivision(length, samples)
+    sigma, count = _subdivision(length, samples)
     center = evaluate_center(gradient, theta)
-    size = center.theta.size
-    warn_of_rounding(center, sigma, 0.0, 0.0)
-    column = partial(_column, center, kernel, sigma, sigma / count)
+    warn_of_resolution(center, sigma / count)
+    column = partial(_column, center, sigma / count, count)
     with ordered_map(workers) as map_:
-        return np.stack(list(map_(column, range(size))), axis=1)
+        densities = np.stack(list(map_(column, range(center.theta.size))), axis=1)
+    _finite(float(abs(densities).max()))
+    return densities
 
 
-def _subdivision(length: float, samples: int) -> tuple[float, int, Kernel]:
-    """Check both and give the glass kernel whose nodes, in units of the spacing, divide −length … length."""
-    sigma = number(length, "length", 0, open_low=True)
-    count = integer(samples, "samples", 1)
-    return sigma, count, glass_kernel(np.arange(-count, count + 1))
+def _subdivision(length: float, samples: int) -> tuple[float, int]:
+    return number(length, "length", 0, open_low=True), integer(samples, "samples", 1)
 
 
-def _along(center: Center, unit: FloatArray, length: float, node: float) -> tuple[float, float]:
-    """u·g at μ + node · length · u, and the square of its rounding error."""
-    terms = unit * _gradient_at(center, unit, node, length, "on the line").astype(np.float64)
-    return float(terms.sum()), center.resolution**2 * float(terms @ terms)
+def _finite(density: float) -> float:
+    if not np.isfinite(density):
+        raise NonFiniteError("the gradients are too large: the squares of their differences overflow")
+    return density
 
 
-def _column(center: Center, kernel: Kernel, length: float, spacing: float, coordinate: int) -> FloatArray:
+def _along(center: Center, unit: FloatArray, spacing: float, node: int) -> tuple[float, float]:
+    """u·g at μ + node · spacing · u, and its rounding error."""
+    terms = unit * _gradient_at(center, unit, node, spacing, "on the line").astype(np.float64)
+    return float(terms.sum()), center.resolution * float(np.linalg.norm(terms))
+
+
+def _column(center: Center, spacing: float, count: int, coordinate: int) -> FloatArray:
     """Densities of all coordinates where one of them moves."""
     axis = np.zeros_like(center.theta)
     axis[coordinate] = 1
-    nodes = kernel.nodes * (spacing / length)
-    rows = [_gradient_at(center, axis, float(node), length, f"in column {coordinate}") for node in nodes]
-    return kernel.apply(np.stack(rows), spacing)
+    where = f"in column {coordinate}"
+    rows = np.stack([_gradient_at(center, axis, k, spacing, where) for k in range(-count, count + 1)])
+    with np.errstate(over="ignore", invalid="ignore"):
+        increments = np.diff(rows.astype(np.float64), axis=0)
+        density: FloatArray = (increments.var(axis=0, ddof=1) / spacing).astype(center.theta.dtype)
+    return density
 
 
-def _gradient_at(center: Center, direction: FloatArray, node: float, length: float, where: str) -> FloatArray:
-    return center.start if node == 0 else center.at(direction, node * length, f"{where}, node {node:g}")
+def _gradient_at(center: Center, direction: FloatArray, node: int, spacing: float, where: str) -> FloatArray:
+    if node == 0:
+        return center.start
+    return center.at(direction, node * spacing, f"{where}, at {node * spacing:g}")
 
 
 def _relative_error(increments: FloatArray) -> float:
     """sqrt(2/(N − 1) + 1.5 K/N), K from the fourth moments of the increments."""
     count = increments.size
-    squares = np.square(increments - increments.mean())
-    total = squares.sum()
-    if total == 0:
+    deviations = increments - increments.mean()
+    largest = abs(deviations).max()
+    if largest == 0:
         return np.inf
+    squares = np.square(deviations / largest)  # fourth powers of very small or large ones would be lost
     # E x⁴/(E x²)² − 3 with the unbiased estimate of the denominator, from products of different increments.
-    pairs = (total**2 - squares @ squares) / (count * (count - 1))
+    pairs = (squares.sum() ** 2 - squares @ squares) / (count * (count - 1))
     excess = max(float(squares @ squares) / count / pairs - 3, 0.0) if pairs > 0 else np.inf
     return float(np.sqrt(2 / (count - 1) + KURTOSIS_MARGIN * excess / count))
+
+
+def _correlation(increments: FloatArray) -> float:
+    """Correlation of neighbouring increments, 0 if they are all alike."""
+    deviations = increments - increments.mean()
+    largest = abs(deviations).max()
+    if largest == 0:
+        return 0.0
+    deviations /= largest
+    return float(deviations[1:] @ deviations[:-1] / (deviations @ deviations))

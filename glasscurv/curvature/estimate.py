@@ -17,15 +17,19 @@ from glasscurv.curvature.intervals import (
     MANY_DIRECTIONS,
     chi_square_weights,
     concentrate,
+    confidence_level,
     mixture_quantile,
     orthogonal_weights,
 )
-from glasscurv.curvature.lines import evaluate_center, random_lines, warn_of_rounding
+from glasscurv.curvature.lines import evaluate_center, random_lines, warn_of_resolution, warn_of_rounding
 from glasscurv.kernels import glass_kernel, hessian_kernel
 from glasscurv.perturbations import Rademacher, check_distribution
 
 MANY_CROSSINGS = 40
 """With so many boundaries per perturbation the law of a density is close to the dense limit, widened as it is."""
+
+NEGLIGIBLE_DENSITY = 1e-3
+"""Share of the mean density below which a coordinate says nothing of the number of crossings."""
 
 SMALL_CONTAMINATION = 0.1
 """Share of the density beyond which the smooth part of the loss spoils the interval."""
@@ -47,12 +51,14 @@ class Diagnostics:
     second_length : float or None
         The second perturbation length σ₂, if one was given. Without it the rest is not known.
     crossings : float or None
-        Boundaries that a perturbation of `length` crosses for each coordinate, on average. From the share of silent
-        perturbations at σ₂, exp(−2 N σ₂/σ); a lower bound where none is silent.
+        Boundaries N that touch a coordinate and are crossed by a perturbation of `length` to one side, on average. From
+        the share of silent perturbations at σ₂, exp(−2 N σ₂/σ); a lower bound where none is silent. Silent is what
+        rounding explains, or the smooth part of the loss, whose second difference goes as σ². Coordinates with less
+        than a thousandth of the mean density, dead ones and those of layers that do not jump, do not count.
     contamination : float or None
         Share of the density that is no glass but the smooth part of the loss, whose share grows as σ³; from the ratio
-        of the densities at both lengths, summed over coordinates. It may be negative, and is uncertain where few
-        parameters cross few boundaries at σ₂.
+        of the densities at both lengths, summed over coordinates. Where few boundaries are crossed at σ₂ it says
+        little: rare large jumps are missed there, which looks smooth, and it may be negative.
     """
 
     silent_fraction: float
@@ -113,7 +119,10 @@ class CurvatureEstimate:
         there are many.
         """
         dense = _dense_weights(self.nodes, self.directions, self.samples)
-        return concentrate(dense, self.diagnostics.crossings) if self.diagnostics.crossings else dense
+        if self.diagnostics.crossings is None:
+            return dense
+        pairs = _dense_weights(np.array([-1.0, 0.0, 1.0]), self.directions, self.samples)
+        return concentrate(dense, self.nodes, self.diagnostics.crossings, pairs.max(axis=1))
 
     @property
     def dense(self) -> bool | None:
@@ -140,12 +149,12 @@ class CurvatureEstimate:
         Returns
         -------
         (2, n) array
-            Lower and upper ends (gradient²/length).
+            Lower and upper ends (gradient²/length); 0 and inf where nothing was crossed.
 
         Raises
         ------
         ValueError, TypeError
-            `level` is not a number in (0, 1).
+            `level` is not a number in (0, 1), or within 1e-6 of either.
 
         Notes
         -----
@@ -158,11 +167,15 @@ class CurvatureEstimate:
         normals of the boundaries isotropic, so that ρ̂/ρ is the weighted sum of χ²₁ numbers in `chi_square_weights`.
         More directions do not bring its relative variance below 0.69. The law holds where each perturbation crosses
         many boundaries and the variation is normal; `dense` says whether that is so. A known number N of crossings
-        widens the interval by the variance κ/(2N) of a compound Poisson process, with κ = 10.
+        widens the law by the variance of a compound Poisson process, κ/(2N) for one line of nodes −1, 0, 1, with
+        κ = 10, up to the variance of a single χ²₁ number. The directions are taken to be Rademacher directions or
+        alike: the spread of ‖z‖ of other laws, with few parameters, is not counted.
         """
-        tail = (1 - number(level, "level", 0, 1, open_low=True, open_high=True)) / 2
+        tail = (1 - confidence_level(level)) / 2
         quantiles = [[mixture_quantile(row, p) for row in self.chi_square_weights] for p in (1 - tail, tail)]
-        return self.glass_density / np.array(quantiles).astype(self.glass_density.dtype)
+        interval = self.glass_density / np.array(quantiles).astype(self.glass_density.dtype)
+        interval[1, self.glass_density == 0] = np.inf
+        return interval
 
 
 def estimate_curvature(
@@ -200,7 +213,7 @@ def estimate_curvature(
     workers : int or callable
         Number of processes, or a map-like callable: ``map`` of an executor or of a Dask client.
     second_length : float, optional
-        A shorter length σ₂ < σ, at which two more gradients are taken on every line. They tell how many boundaries a
+        A shorter length σ₂ ≤ σ/2, at which two more gradients are taken on every line. They tell how many boundaries a
         perturbation crosses and how much of the density is smooth, and so whether the interval is valid. A thirtieth
         of `length` serves well.
 
@@ -223,9 +236,10 @@ def estimate_curvature(
     Notes
     -----
     Costs 1 + M · (number of nonzero nodes) evaluations, and 2 M more with a second length. Statistics are summed as the
-    samples arrive: with one worker and the default nodes they take eight vectors of size n and some kilobytes, the
-    result's five included, whatever M. With Rademacher directions the density of coordinate i is the movement of all
-    coordinates by ±σ: between the bounds (4) of section 1.
+    samples arrive: with one worker, the default nodes and float64 they take eight vectors of size n and some kilobytes,
+    the result's five included, theta and what the callable returns not, whatever M. A second length takes two more.
+    With Rademacher directions the density of coordinate i is the movement of all coordinates by ±σ: between the
+    bounds (4) of section 1.
 
     References
     ----------
@@ -243,8 +257,8 @@ def estimate_curvature(
     """
     sigma = number(length, "length", 0, open_low=True)
     second = None if second_length is None else number(second_length, "second_length", 0, open_low=True)
-    if second is not None and second >= sigma:
-        raise ValueError(f"second_length must be less than length={sigma:g}, got {second:g}")
+    if second is not None and second > sigma / 2:
+        raise ValueError(f"second_length must be at most half of length={sigma:g}, got {second:g}")
     count = integer(samples, "samples", 1)
     glass, hessian = glass_kernel(nodes), hessian_kernel(nodes)
     law = check_distribution(distribution)
@@ -267,22 +281,24 @@ def estimate_curvature(
             weights = (hessian_weights, glass_weights, direction, sigma, center.resolution)
             totals.append(core.accumulate_curvature(center.start, on_line, *weights, *sums))
             if second is not None:
-                seconds.append(core.second_difference(center.start, rows[-2], rows[-1], second, center.resolution))
+                # Dead units and layers that do not jump have next to no density and would count as silent.
+                least = NEGLIGIBLE_DENSITY * totals[-1][0] / center.theta.size
+                at_second = (rows[-2], rows[-1], sigma, second, center.resolution, least)
+                seconds.append(core.second_length(center.start, on_line, glass_weights, *at_second))
             if few and len(directions) < MANY_DIRECTIONS:
                 directions.append(direction)
             # Freed before the next line is drawn.
             del direction, rows, on_line, weights
-    if len(totals) != count:
-        raise ValueError(f"workers must give one result for each of the {count} samples, got {len(totals)}")
     if not np.isfinite(sums).all():
         raise NonFiniteError(f"the gradients are too large: their squares overflow {sums.dtype}")
     lines = np.array(totals, np.float64)
-    warn_of_rounding(center, sigma, *lines[:, 2:4].sum(axis=0))
+    warn_of_resolution(center, sigma * abs(glass.nodes[moving]).min() if second is None else second)
+    warn_of_rounding(sigma, lines[:, 2].sum(), lines[:, 3].sum())
     kept = np.array(directions, np.float64) if few else None
     diagnostics = _diagnose(lines, sums[0])
     if second is not None:
         second_lines = np.array(seconds, np.float64)
-        diagnostics = _diagnose_second(diagnostics, lines, sums[0].size, sigma, second, second_lines)
+        diagnostics = _diagnose_second(diagnostics, lines, sigma, second, second_lines)
     # In place: at this size every vector counts.
     for row, divisor in zip(sums, (mean_length, mean_square, mean_length, mean_square), strict=True):
         row /= center.theta.dtype.type(count * divisor)
@@ -324,16 +340,15 @@ def _diagnose(lines: FloatArray, density_sum: FloatArray) -> Diagnostics:
 def _diagnose_second(
     first: Diagnostics,
     lines: FloatArray,
-    size: int,
     length: float,
     second_length: float,
     second_lines: FloatArray,
 ) -> Diagnostics:
-    """Add what the second length tells: Σ_i ρ̂_i and the number of silent coordinates there, line by line."""
+    """Add what the second length tells: Σ_i ρ̂_i, the silent coordinates and all that count, line by line."""
     count, total = len(lines), lines[:, 0].sum()
     # Where none was silent there may be any number from here on: half a silent line is the least that can be told.
-    silent = max(second_lines[:, 1].mean() / size, 1 / (2 * count))
-    crossings = float(-np.log(silent) * length / (2 * second_length))
+    silent = max(second_lines[:, 1].sum() / second_lines[:, 2].sum(), 1 / (2 * count))
+    crossings = float(abs(np.log(silent))) * length / (2 * second_length)
     fall = 1 - (second_length / length) ** 3
     ratio = second_lines[:, 0].sum() / total if total > 0 else 1.0
     return replace(first, second_length=second_length, crossings=crossings, contamination=float((1 - ratio) / fall))

@@ -8,18 +8,25 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
+from scipy.optimize import minimize
 
 from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
 from glasscurv._validation import generator, integer, vector
 from glasscurv._workers import ordered_map
-from glasscurv.curvature.lines import evaluate_center, random_lines, warn
+from glasscurv.curvature.lines import evaluate_center, random_lines, warn, warn_of_resolution
 from glasscurv.perturbations import Rademacher, check_distribution
 
 Groups = Mapping[str, slice | NDArray[np.integer]]
 
 GLASS_SHARE = 0.9
 """The second difference counts as glass up to the length at which other terms make up a tenth of its mean square."""
+
+
+MISFIT = 2.0
+"""Mean misfit per length beyond which the growth is none of the known kinds."""
+
+CHANCE = 0.5
+"""Misfit that an additional term has to save."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +36,8 @@ class VariationExponent:
     Attributes
     ----------
     exponent : dict of str to float
-        Slope p of log(mean square) against log(length); nan where fewer than two lengths could be used.
+        Slope p of log(mean square) against log(length); nan where fewer than two lengths could be used, or a
+        mean square is exactly 0.
     standard_error : dict of str to float
         Standard error of p over directions at this centre; it includes the misfit to a straight line where that is
         larger than the sampling error. It says nothing of other centres or minibatches, and is too small with
@@ -136,6 +144,7 @@ def variation_exponent(
     law, source = check_distribution(distribution), generator(rng)
     center = evaluate_center(gradient, theta)
     parts = _groups(groups, center.theta.size)
+    warn_of_resolution(center, sigmas[0])
 
     # One line a length: the lengths are independent of each other.
     sides = (1.0,) if order == 1 else (-1.0, 1.0)
@@ -225,7 +234,7 @@ def suggest_length(
     theta : (n,) array_like
         Centre μ.
     lengths : sequence of float
-        Lengths to try, at least three different ones; all suggestions lie between the least and the greatest.
+        Lengths to try, at least five different ones; all suggestions lie between the least and the greatest.
     groups : mapping of str to slice or index array, optional
         Groups of parameters, such as ``network.groups``; by default one group ``"all"``.
     samples : int
@@ -251,8 +260,9 @@ def suggest_length(
     Notes
     -----
     The mean square of the second difference d is fitted by ρσ/2 + aσ³ + T²σ⁴/4 with nonnegative coefficients: glass,
-    kinks of the gradient (as in a layer above the last boundary), smooth loss; a term enters only
-    where it halves the squared misfit. The glass length is the largest at which the first term makes up nine tenths.
+    kinks of the gradient (as in a layer above the last boundary), smooth loss; by the gamma
+    likelihood, and with no more of these terms than it takes. The glass length is the largest at which the first term
+    makes up nine tenths.
 
     The Hessian kernel e(σ) = (g₊ − g₋)/(2σ) has the mean square error ρ/(2σ) + σ⁴Q²/36 and that of rounding, which
     counts only where there is no glass; without rounding it is least at (9ρ/(2Q²))^{1/5}. Q comes from the growth of e
@@ -277,11 +287,12 @@ def suggest_length(
     >>> print(found.reason["all"].split(";")[0])   # doctest: +ELLIPSIS
     glass up to ..., where the smooth loss makes up a tenth of the second difference
     """
-    sigmas = _increasing_lengths(lengths, at_least=3)
+    sigmas = _increasing_lengths(lengths, at_least=5)
     count = integer(samples, "samples", 2)
     law, source = check_distribution(distribution), generator(rng)
     center = evaluate_center(gradient, theta)
     parts = _groups(groups, center.theta.size)
+    warn_of_resolution(center, sigmas[0])
     mean_length = law.absolute_moment(1)
 
     stops = [(side, float(sigma)) for sigma in sigmas for side in (-1.0, 1.0)]
@@ -304,13 +315,13 @@ def suggest_length(
                 before = e
             for name, part in parts.items():
                 floors[name] += center.resolution**2 * _mean_square(largest[part]) / count
-    results = {name: _suggest(sigmas, bends[name], growths[name], floors[name]) for name in parts}
+    results = {name: _suggest(sigmas, bends[name], growths[name], floors[name], mean_length) for name in parts}
     return SuggestedLength(
         glass={name: result[0] for name, result in results.items()},
         hessian={name: result[1] for name, result in results.items()},
         reason={name: result[2] for name, result in results.items()},
         lengths=sigmas,
-        glass_density={name: result[3] / mean_length for name, result in results.items()},
+        glass_density={name: result[3] for name, result in results.items()},
         second_derivative={name: result[4] for name, result in results.items()},
         third_derivative={name: result[5] for name, result in results.items()},
         evaluations=1 + count * len(stops),
@@ -318,69 +329,84 @@ def suggest_length(
 
 
 def _suggest(
-    sigmas: FloatArray, bends: FloatArray, growths: FloatArray, floor: float
+    sigmas: FloatArray, bends: FloatArray, growths: FloatArray, floor: float, mean_length: float
 ) -> tuple[float, float, str, float, float, float]:
     """Glass length, Hessian length, reason, and the constants ρ, T, Q behind them."""
     low, high = sigmas[0], sigmas[-1]
     fine = np.geomspace(low, high, 4001)
     fine[-1] = high
-    above = bends > 16 * floor
+    # Exactly 0 is no rounding: nothing was crossed there.
+    usable = (bends > 16 * floor) | (bends == 0)
     terms = np.stack([sigmas / 2, sigmas**3, sigmas**4 / 4], axis=1)
-    density, kinks, bend = _fit_second_difference(terms[above], bends[above])
-    parts = terms * [density, kinks, bend]
-    glass, why = np.nan, "no glass: the second difference grows like that of a smooth loss at every length"
-    if not above.any():
+    (density, kinks, bend), misfit = np.zeros(3), 0.0
+    if bends[usable].any():
+        # A smooth part would show where nothing is crossed: an exact 0 rules it out.
+        choices = ([0],) if (bends == 0).any() else ([2], [0], [0, 2], [0, 1, 2])
+        (density, kinks, bend), misfit = _fit(terms[usable], bends[usable], choices)
+    glass = np.nan
+    if not bends[usable].any():
         why = "no glass: the second difference is no larger than rounding explains at every length"
-    elif density > 0:
+    elif misfit > MISFIT * len(sigmas):
+        why = "no glass: the second difference grows neither as glass nor as a smooth loss nor as a sum of them"
+    elif density == 0:
+        why = "no glass: the second difference grows like that of a smooth loss at every length"
+    else:
         # The share falls monotonically with σ: the length lies where the other terms reach a tenth.
         share = density * fine / 2 / (density * fine / 2 + kinks * fine**3 + bend * fine**4 / 4)
         if share[-1] >= GLASS_SHARE:
-            glass, why = float(high), f"glass at every length, up to the longest tried, {high:.2g}"
+            glass, why = high, f"glass at every length, up to the longest tried, {high:.2g}"
         elif share[0] >= GLASS_SHARE:
-            glass = float(fine[share >= GLASS_SHARE][-1])
+            glass = fine[share >= GLASS_SHARE][-1]
             why = f"glass up to {glass:.2g}, where the smooth loss makes up a tenth of the second difference"
         else:
-            why = f"no glass: it makes up only {parts[0, 0] / parts[0].sum():.0%} even at the shortest length"
+            why = f"no glass: it makes up only {share[0]:.0%} even at the shortest length"
     short, long = sigmas[:-1], sigmas[1:]
     noisy = growths > 16 * floor / short**2
     terms = np.stack([(1 / short - 1 / long) / 2, (long**2 - short**2) ** 2 / 36], axis=1)
-    _, growth = _fit(terms[noisy], growths[noisy])
+    growth = 0.0
+    if noisy.any():
+        growth = _fit(terms[noisy], growths[noisy], ([0], [1], [0, 1]))[0][1]
     error = density / (2 * fine) + floor / (2 * fine**2) + growth * fine**4 / 36
-    hessian = float(fine[np.argmin(error)])
+    hessian = fine[np.argmin(error)]
     because = f"the error of the Hessian kernel is least at {hessian:.2g}"
     if hessian in (low, high):
         because += f", the {'shortest' if hessian == low else 'longest'} length tried"
-    second, third = float(np.sqrt(bend)), float(np.sqrt(growth))
-    reason = f"{why}; {because} (ρ = {density:.3g}, T = {second:.3g}, Q = {third:.3g})"
-    return float(glass), float(hessian), reason, float(density), second, third
+    rho, second, third = float(density) / mean_length, float(np.sqrt(bend)), float(np.sqrt(growth))
+    reason = f"{why}; {because} (ρ = {rho:.3g}, T = {second:.3g}, Q = {third:.3g})"
+    return float(glass), float(hessian), reason, rho, second, third
 
 
-def _fit_second_difference(terms: FloatArray, values: FloatArray) -> FloatArray:
-    """Coefficients of glass, kinks and smooth loss, with no more terms than it needs.
+def _fit(terms: FloatArray, values: FloatArray, choices: Sequence[list[int]]) -> tuple[FloatArray, float]:
+    """Fit nonnegative coefficients of as few terms as needed; return them and the misfit.
 
-    A term that does not halve the squared misfit fits the noise: the simplest choice within twice the least is taken.
+    The misfit is that of the gamma likelihood, Σ v/m − log(v/m) − 1: a mean square that is far too small by chance,
+    where few large jumps were met, weighs little. The last choice holds all terms; of the others the first is taken
+    that fits as well, up to a misfit that chance explains.
     """
-    least = _fit(terms, values)
-    for chosen in ([2], [0], [0, 2]):
-        fit = np.zeros(3)
-        fit[chosen] = _fit(terms[:, chosen], values)
-        if _misfit(terms, values, fit) <= 2 * _misfit(terms, values, least):
-            return fit
-    return least
+    fits = []
+    for chosen in choices:
+        coefficients = np.zeros(terms.shape[1])
+        coefficients[chosen], misfit = _fit_terms(terms[:, chosen], values)
+        fits.append((coefficients, misfit))
+    least = min(misfit for _, misfit in fits)
+    return next(fit for fit in fits if fit[1] <= least + CHANCE)
 
 
-def _misfit(terms: FloatArray, values: FloatArray, coefficients: FloatArray) -> float:
-    return float(np.sum(np.square(terms @ coefficients / values - 1)))
+def _fit_terms(terms: FloatArray, values: FloatArray) -> tuple[FloatArray, float]:
+    positive = values > 0
+    # Each term by itself at the longest length: a scale in whose logarithm the search runs.
+    scale = values[positive][-1] / terms[positive][-1]
+    relative = terms * scale
+    constant = np.sum(np.log(values[positive]) + 1)
 
+    def misfit(x: FloatArray) -> tuple[float, FloatArray]:
+        weighted = relative * np.exp(x)
+        model = weighted.sum(axis=1)
+        slope = (1 - values / model) / model @ weighted
+        return float(np.sum(values / model + np.log(model)) - constant), slope
 
-def _fit(terms: FloatArray, values: FloatArray) -> FloatArray:
-    """Nonnegative coefficients of the terms, each value counted by its relative error; zeros if there are no values."""
-    if len(values) == 0:
-        return np.zeros(terms.shape[1])
-    relative = terms / values[:, None]
-    scale = np.linalg.norm(relative, axis=0)
-    coefficients: FloatArray = nnls(relative / scale, np.ones(len(values)))[0] / scale
-    return coefficients
+    found = minimize(misfit, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B", bounds=[(-80, 80)] * terms.shape[1])
+    return scale * np.exp(found.x), float(found.fun)
 
 
 def _mean_square(values: FloatArray) -> float:
@@ -388,11 +414,11 @@ def _mean_square(values: FloatArray) -> float:
 
 
 def _increasing_lengths(lengths: Sequence[float], at_least: int = 2) -> FloatArray:
-    sigmas = vector(np.asarray(lengths, np.float64), "lengths")
+    sigmas = vector(lengths, "lengths").astype(np.float64)
     if (sigmas <= 0).any() or len(set(sigmas.tolist())) < at_least:
-        words = {2: "two", 3: "three"}[at_least]
+        words = {2: "two", 5: "five"}[at_least]
         raise ValueError(f"lengths must be positive and hold at least {words} different values, got {list(lengths)}")
-    return np.sort(sigmas)
+    return np.unique(sigmas)
 
 
 def _groups(groups: Groups | None, size: int) -> Groups:

@@ -100,16 +100,20 @@ def random_lines(
         yield Line(sample, root.spawn(1)[0], distribution, stops)
 
 
-def warn_of_rounding(center: Center, length: float, difference_square: float, rounding_square: float) -> None:
-    """Warn where a length is so small that points or gradients on a line differ by little more than rounding.
+def warn_of_resolution(center: Center, length: float) -> None:
+    """Warn where the least distance between two points of a line is lost in the rounding of the points."""
+    spacing = float(np.sqrt(np.mean(np.square(np.spacing(abs(center.theta)), dtype=np.float64))))
+    if length < 100 * spacing:
+        warn(f"a length of {length:g} is within a hundred times the spacing of theta's own numbers, {spacing:.1g}")
+
+
+def warn_of_rounding(length: float, difference_square: float, rounding_square: float) -> None:
+    """Warn where gradients differ by little more than rounding.
 
     `difference_square` and `rounding_square` are sums of squared differences between the gradients at both ends of
     lines, and of their squared rounding errors.
     """
-    spacing = float(np.sqrt(np.mean(np.square(np.spacing(abs(center.theta)), dtype=np.float64))))
-    if length < 100 * spacing:
-        warn(f"length={length:g} is within a hundred times the spacing of theta's own numbers, {spacing:.1g}")
-    elif 0 < difference_square < 16 * rounding_square:
+    if 0 < difference_square < 16 * rounding_square:
         warn(f"at length={length:g} the gradients on a line differ by no more than rounding explains")
 
 

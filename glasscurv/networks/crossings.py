@@ -117,8 +117,9 @@ class Crossings:
 
         u is the direction divided by its Euclidean norm, and lengths are Euclidean (gradient²/length).
         """
-        norm = float(np.linalg.norm(self.direction))
-        return float(np.sum(np.square(self._weights() * self.slope))) / (norm**3 * self.distance)
+        largest = float(abs(self.direction).max())
+        norm = largest * float(np.linalg.norm(self.direction / largest))
+        return float(np.sum(np.square(self._weights() * (self.slope / norm)))) / (norm * self.distance)
 
     def _weights(self) -> FloatArray:
         """±(β − α) s_k."""
@@ -261,7 +262,7 @@ def trace_crossings(
 
     A crossing is a change of sign. A unit that is exactly 0 at t = 0 has the state right of it; an identical zero is
     off, as the activation's derivative at 0 is the left slope; touching zero is no crossing, and neither is a dip
-    across zero that is smaller than rounding, about 1e-14 of the terms of the pre-activation.
+    across zero that is smaller than rounding, about 1e-14 of the terms of the pre-activation there.
 
     References
     ----------

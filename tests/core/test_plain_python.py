@@ -55,8 +55,11 @@ def cases(dtype):
     yield glass.independent_sum, (plus, density)
     yield glass.quadratic_sum, (plus, gradient, minus)
     sums = list(np.zeros((4, N), dtype))
-    kernels = np.array([-0.5, 0.0, 0.5]), np.array([[0.7, -1.4, 0.7], [0.1, -0.2, 0.1]])
-    yield statistics.accumulate_curvature, (np.stack([plus, center, minus]), *kernels, signs, 0.1, *sums)
+    weights = np.array([-0.5, 0.5]), np.array([[0.7, 0.7], [0.1, 0.3]])
+    yield statistics.accumulate_curvature, (center, (plus, minus), *weights, signs, 0.1, 1e-16, *sums)
+    yield statistics.second_length, (center, (plus, minus), weights[1], minus, plus, 0.1, 0.01, 1e-16, 0.01)
+    yield statistics.squared_contrasts, (float(center[0]), (plus, minus), weights[1], 0)
+    yield statistics.contrast_noise, (weights[1],)
     yield from crossing_cases()
 
 
@@ -70,12 +73,12 @@ def crossing_cases():
     yield crossings.sign_change, (p, 0.05, 0.12, True)
     yield crossings.turning_points, (p, 0.0, 1.0, np.zeros(5))
     for on in (False, True):
-        yield crossings.next_crossing, (p, on, 0.0, 1.0, 1e-15)
+        yield crossings.next_crossing, (p, on, 0.0, 1.0, 1e-15 * abs(p))
     rng = np.random.default_rng(2)
     h, weights, change = rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
     for powers in (2, 3):
         moved = change * (powers == 3)
-        yield crossings.compose, (h, weights, moved, weights[0], moved[0], np.zeros((powers, 5)), np.zeros(5))
+        yield crossings.compose, (h, weights, moved, weights[0], moved[0], np.zeros((powers, 5)), np.zeros((powers, 5)))
     widths = np.array([2, 30, 3, 1])
     theta, change = rng.normal(size=(2, 90 + 93 + 4))
     yield crossings.trace_sample, (theta, change, widths, 0.1, 1.0, np.ones(2), np.zeros(33, np.bool_))

@@ -79,3 +79,15 @@ def test_bad_arguments_are_refused():
     huge = np.finfo(float).max / 4
     with pytest.raises(gc.NonFiniteError, match="the gradients are too large"), np.errstate(over="ignore"):
         gc.glass_density_diagonal(lambda x: huge * np.sign(x), [0.0], 0.1, (0.8, 0.9), 5, nodes=(0, 1, 2), rng=0)
+
+
+def test_the_extrapolation_tells_when_too_many_move():
+    few, many = gc.RandomHinges(3, 600, half_width=12.0, rng=0), gc.RandomHinges(200, 600, half_width=80.0, rng=0)
+    small = gc.glass_density_diagonal(few.gradient, np.zeros(3), 1.0, (0.02, 0.04), 400, rng=1)
+    large = gc.glass_density_diagonal(many.gradient, np.zeros(200), 1.0, (0.05, 0.1), 100, rng=1)
+    assert small.extrapolation < 1 / 3 < large.extrapolation
+
+
+def test_lengths_at_the_resolution_of_theta_raise_a_warning():
+    with pytest.warns(RuntimeWarning, match="within a hundred times the spacing"):
+        gc.glass_density_diagonal(np.array, np.ones(2), 1e-15, (0.5, 0.6), 5, rng=0)

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -98,6 +101,51 @@ def test_it_is_a_float():
     assert low < narrow[0] < narrow[1] < high
 
 
+def test_smooth_losses_have_no_valid_density():
+    for smooth in (np.sin, np.exp, lambda x: x**3):
+        found = gc.directional_density(smooth, np.ones(5), np.ones(5), length=0.5)
+        assert not found.valid
+        assert found.contamination > 0.9
+    glass = gc.RandomHinges(3, 3000, half_width=4.0, rng=0)
+    assert abs(gc.directional_density(glass.gradient, np.zeros(3), np.ones(3), length=0.5).contamination) < 0.3
+
+
+def test_copies_keep_what_it_knows():
+    found = gc.directional_density(gc.RandomHinges(2, 500, half_width=3.0, rng=0).gradient, [0, 0], [1, 1], length=0.5)
+    for other in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert other == found
+        assert vars(other) == vars(found)
+    assert repr(found) == (
+        f"DirectionalDensity({float(found):.6g}, relative_error={found.relative_error:.3g}, valid={found.valid})"
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_directions_of_any_norm_serve(scale):
+    toy = gc.RandomHinges(2, 500, half_width=3.0, rng=0)
+    expected = gc.directional_density(toy.gradient, [0, 0], [1.0, 2.0], length=0.5)
+    found = gc.directional_density(toy.gradient, [0, 0], [scale, 2 * scale], length=0.5)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e100])
+def test_gradients_of_any_scale_have_a_relative_error(scale):
+    toy = gc.RandomHinges(2, 500, half_width=3.0, rng=0)
+    expected = gc.directional_density(toy.gradient, [0, 0], [1.0, 2.0], length=0.5)
+    found = gc.directional_density(lambda x: scale * toy.gradient(x), [0, 0], [1.0, 2.0], length=0.5)
+    assert found.relative_error == pytest.approx(expected.relative_error, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_gradients_too_large_are_refused():
+    for estimate in (
+        lambda: gc.directional_density(lambda x: 1e170 * np.sign(x - 0.01), [0.0], [1.0], length=1.0, samples=2),
+        lambda: gc.glass_density_matrix(lambda x: 1e170 * np.sign(x - 0.01), [0.0], length=1.0, samples=2),
+    ):
+        with pytest.raises(gc.NonFiniteError, match="the gradients are too large"):
+            estimate()
+
+
 def test_where_nothing_is_crossed_nothing_is_known():
     found = gc.directional_density(lambda theta: np.ones(2), np.zeros(2), [1.0, 0.0])
     assert found == 0
@@ -123,7 +171,7 @@ def test_lengths_at_the_resolution_of_theta_raise_a_warning():
         lambda: gc.directional_density(np.array, np.ones(2), [1.0, 0.0], length=1e-15),
         lambda: gc.glass_density_matrix(np.array, np.ones(2), length=1e-15),
     ):
-        with pytest.warns(RuntimeWarning, match="length=1e-15 is within a hundred times the spacing"):
+        with pytest.warns(RuntimeWarning, match="is within a hundred times the spacing"):
             estimate()
 
 
@@ -131,9 +179,9 @@ def test_non_finite_gradients_name_the_place():
     def gradient(theta):
         return np.where(theta > 0.4, np.nan, theta)
 
-    with pytest.raises(gc.NonFiniteError, match=r"on the line, node 0\.5"):
+    with pytest.raises(gc.NonFiniteError, match=r"on the line, at 0\.5"):
         gc.directional_density(gradient, np.zeros(2), [0.0, 1.0], length=1.0, samples=4)
-    with pytest.raises(gc.NonFiniteError, match=r"in column 1, node 0\.5"):
+    with pytest.raises(gc.NonFiniteError, match=r"in column 1, at 0\.5"):
         gc.glass_density_matrix(lambda x: np.where(x > [9, 0.4], np.nan, x), np.zeros(2), length=1.0, samples=2)
 
 

@@ -181,10 +181,10 @@ def test_interval_covers_and_says_where_it_does_not(crossings, count, samples):
     if crossings < 30:
         # One boundary that happens to lie next to the centre looks like many: a false claim now and then.
         assert valid.mean() < (0.03 if crossings < 1 else 0.12)
-        assert covered.mean() < 0.93
+        assert covered.mean() >= 0.9  # widened by the few crossings, and without an upper end where nothing is crossed
     else:
         if samples == 16:
-            assert valid.mean() > (0.3 if crossings < 300 else 0.7)
+            assert valid.mean() > (0.3 if crossings < 300 else 0.6)
             assert 0.93 <= covered[valid].mean() <= 0.97
         assert 0.93 <= covered.mean() <= 0.97
 
@@ -247,6 +247,41 @@ def test_crossings_are_counted_where_perturbations_are_silent_often_enough():
     assert {estimate.evaluations for estimate in found} == {1 + 4 * 8}
 
 
+@pytest.mark.parametrize("nodes", [(-1, 0, 1), (-1e-3, 0, 1e-3), tuple(np.linspace(-1, 1, 17))])
+def test_rounding_is_silent_whatever_the_nodes(nodes):
+    noise = np.random.default_rng(0)
+
+    def gradient(theta):
+        return 1e3 * (1 + np.finfo(float).eps * noise.choice([-1, 0, 1], 50)) + 1e-3 * theta
+
+    estimate = gc.estimate_curvature(gradient, np.zeros(50), 1.0, 8, nodes, rng=0)
+    assert estimate.diagnostics.silent_fraction == 1
+
+
+def test_a_smooth_loss_crosses_nothing():
+    """Its second differences are far above rounding, and grow as σ²."""
+    estimate = gc.estimate_curvature(lambda x: np.sin(3 * x), np.ones(5), 0.1, rng=0, second_length=0.003)
+    assert estimate.diagnostics.silent_fraction == 0
+    assert estimate.diagnostics.crossings == 0
+    assert estimate.dense is False
+
+
+def test_dead_and_smooth_coordinates_do_not_count():
+    rng = np.random.default_rng(39)
+    toy, _ = landscapes(300, 3, rng)
+
+    def gradient(theta):
+        return np.concatenate([toy.gradient(theta[:3]), np.zeros(3), 1e-3 * theta[6:] ** 2])
+
+    alone = gc.estimate_curvature(toy.gradient, np.zeros(3), 1.0, rng=0, second_length=0.03)
+    among = gc.estimate_curvature(gradient, np.concatenate([np.zeros(6), np.ones(3)]), 1.0, rng=1, second_length=0.03)
+    assert among.diagnostics.crossings >= 40
+    assert alone.diagnostics.crossings >= 40
+    low, high = among.glass_density_interval()
+    assert (low[3:6] == 0).all()
+    assert np.isinf(high[3:6]).all()
+
+
 def test_contamination_is_the_share_of_the_smooth_loss():
     """g = 5θ² has d = 5σ² along every direction: all of the density is smooth. Next to glass its share is known."""
 
@@ -285,7 +320,7 @@ def test_relative_error_is_the_spread_over_directions():
 
 def test_lengths_at_the_resolution_of_theta_raise_a_warning():
     toy = gc.RandomHinges(3, 50, rng=0)
-    with pytest.warns(RuntimeWarning, match="length=1e-15 is within a hundred times the spacing"):
+    with pytest.warns(RuntimeWarning, match="a length of 1e-15 is within a hundred times the spacing"):
         gc.estimate_curvature(toy.gradient, np.ones(3), 1e-15, rng=0)
     with pytest.warns(RuntimeWarning, match="what is measured is rounding; use a larger length"):
         gc.estimate_curvature(lambda theta: theta.astype(np.float32), np.ones(3), 1e-7, rng=0)
@@ -363,7 +398,7 @@ def test_non_finite_gradient_names_the_sample_and_the_node():
 
 
 def test_workers_that_lose_samples_are_refused():
-    with pytest.raises(ValueError, match="workers must give one result for each of the 8 samples, got 2"):
+    with pytest.raises(ValueError, match="workers must give one result for each task: of 8 tasks, 2 came back"):
         gc.estimate_curvature(np.array, [1.0], samples=8, rng=0, workers=lambda f, items: list(map(f, items))[:2])
 
 
@@ -396,7 +431,7 @@ def test_bad_arguments_are_refused():
         gc.estimate_curvature(gradient, [1.0], nodes=(0, 1))
     with pytest.raises(TypeError, match="distribution must have the methods sample and absolute_moment, got str"):
         gc.estimate_curvature(gradient, [1.0], distribution="rademacher")
-    with pytest.raises(ValueError, match="workers must be ≥ 1"):
+    with pytest.raises(ValueError, match=r"workers .* must be ≥ 1"):
         gc.estimate_curvature(gradient, [1.0], workers=0)
     with pytest.raises(ValueError, match=r"gradient returned at the centre must have shape \(1,\), got \(2,\)"):
         gc.estimate_curvature(lambda theta: np.ones(2), [1.0])
@@ -404,7 +439,15 @@ def test_bad_arguments_are_refused():
         gc.estimate_curvature(lambda theta: np.array([1j]), [1.0])
     with pytest.raises(ValueError, match=r"level must be in \(0, 1\), got 95"):
         gc.estimate_curvature(gradient, [1.0], rng=0).glass_density_interval(95)
-    with pytest.raises(ValueError, match=r"second_length must be less than length=0\.001, got 0\.002"):
-        gc.estimate_curvature(gradient, [1.0], second_length=0.002)
+    with pytest.raises(ValueError, match=r"second_length must be at most half of length=0\.001, got 0\.0006"):
+        gc.estimate_curvature(gradient, [1.0], second_length=0.0006)
+    with pytest.raises(TypeError, match="distribution must be an instance, got the class Rademacher itself"):
+        gc.estimate_curvature(gradient, [1.0], distribution=gc.Rademacher)
+    with pytest.raises(TypeError, match="must return the gradient and nothing else, got tuple at the centre"):
+        gc.estimate_curvature(lambda theta: (0.0, theta), [1.0])
+    with pytest.raises(TypeError, match="must return the gradient and nothing else, got NoneType at the centre"):
+        gc.estimate_curvature(lambda theta: None, [1.0])
+    with pytest.raises(ValueError, match="level must be at least 1e-6 away from 0 and 1"):
+        gc.estimate_curvature(gradient, [1.0], rng=0).glass_density_interval(1 - 1e-9)
     with pytest.raises(ValueError, match="second_length must be finite and > 0, got -1"):
         gc.estimate_curvature(gradient, [1.0], second_length=-1)

@@ -24,7 +24,9 @@ ESTIMATES = {
     "variation_exponent": lambda w: gc.variation_exponent(
         TOY.gradient, THETA, [0.05, 0.1, 0.2], samples=4, rng=5, workers=w
     ),
-    "suggest_length": lambda w: gc.suggest_length(TOY.gradient, THETA, [0.05, 0.1, 0.2], samples=4, rng=5, workers=w),
+    "suggest_length": lambda w: gc.suggest_length(
+        TOY.gradient, THETA, [0.05, 0.1, 0.15, 0.2, 0.3], samples=4, rng=5, workers=w
+    ),
 }
 
 
