@@ -78,7 +78,8 @@ def directional_glass_change(distance: float, directional_density: float) -> flo
 
     With X the glass part of the loss change after a distance t: E X = 0, Var X = ρ_u t³/3, and E|X| is at most this
     value when X is a variance mixture of Gaussians (Gaussian jumps, any number of crossings), with equality in the
-    dense limit.
+    dense limit. Where the signals do not average to zero, as after training, X has a mean as well, which this
+    leaves out: see the module's notes.
 
     Parameters
     ----------

@@ -544,3 +544,21 @@ def test_equal_slopes_jump_by_nothing():
     found = gc.trace_crossings(straight, theta, direction, X, y, 5.0)
     assert len(found) > 0
     assert not found.variation().any()
+
+
+@pytest.mark.parametrize(("hidden", "distance"), [(6, 1000.0), (8, 100.0), (12, 10.0)])
+def test_early_crossings_on_long_lines_through_deep_networks_are_found(hidden, distance):
+    """The terms of high powers are huge at the end of such a line and must not hide what happens at its start."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        net = gc.MLP((3, *[4] * hidden, 2))
+        theta = net.initialize(rng) + 0.1 * rng.standard_normal(net.size)
+        direction = rng.standard_normal(net.size)
+        X, y = rng.standard_normal((3, 3)), rng.integers(0, 2, 3)
+        found = gc.trace_crossings(net, theta, direction, X, y, distance)
+        for t in distance * np.geomspace(1e-5, 1, 60):
+            on = states_at(found, t)
+            expected = np.concatenate(net.preactivations(theta + t * direction, X)[:-1], axis=1)
+            size = np.repeat(abs(expected).reshape(3, hidden, 4).max(axis=2), 4, axis=1)
+            clear = abs(expected) > 1e-9 * size
+            np.testing.assert_array_equal(on[clear], expected[clear] > 0)
