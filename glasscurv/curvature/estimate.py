@@ -135,7 +135,7 @@ class CurvatureEstimate:
         if known.crossings is None or known.contamination is None:
             return None
         # The measured share varies by as much from landscape to landscape.
-        chance = 0.4 * min(1.0, (10 / self.glass_density.size) ** 0.5)
+        chance = min(0.8, 1.5 / self.glass_density.size**0.5)
         return known.crossings >= MANY_CROSSINGS and known.contamination <= SMALL_CONTAMINATION + chance
 
     def glass_density_interval(self, level: float = 0.95) -> FloatArray:
@@ -168,7 +168,7 @@ class CurvatureEstimate:
         More directions do not bring its relative variance below 0.69. The law holds where each perturbation crosses
         many boundaries and the variation is normal; `dense` says whether that is so. A known number N of crossings
         widens the law by the variance of a compound Poisson process, κ/(2N) for one line of nodes −1, 0, 1, with
-        κ = 10, up to the variance of a single χ²₁ number. The directions are taken to be Rademacher directions or
+        κ = 9, up to the variance of a single χ²₁ number. The directions are taken to be Rademacher directions or
         alike: the spread of ‖z‖ of other laws, with few parameters, is not counted.
         """
         tail = (1 - confidence_level(level)) / 2
@@ -346,8 +346,8 @@ def _diagnose_second(
 ) -> Diagnostics:
     """Add what the second length tells: Σ_i ρ̂_i, the silent coordinates and all that count, line by line."""
     count, total = len(lines), lines[:, 0].sum()
-    # Where none was silent there may be any number from here on: half a silent line is the least that can be told.
-    silent = max(second_lines[:, 1].sum() / second_lines[:, 2].sum(), 1 / (2 * count))
+    # Where none was silent there may be any number from here on: a quarter of a line counts as silent.
+    silent = max(second_lines[:, 1].sum() / second_lines[:, 2].sum(), 1 / (4 * count))
     crossings = float(abs(np.log(silent))) * length / (2 * second_length)
     fall = 1 - (second_length / length) ** 3
     ratio = second_lines[:, 0].sum() / total if total > 0 else 1.0

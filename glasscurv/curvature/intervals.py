@@ -23,8 +23,8 @@ from glasscurv._validation import number
 LARGE_DIMENSION = 64
 """From here on random directions count as orthogonal: the correlation of two lines is then right to 0.2/n."""
 
-JUMP_KURTOSIS = 10.0
-"""E J⁴/(E J²)² of the jumps: 9 for normal signals and normals, more where large jumps are rare."""
+JUMP_KURTOSIS = 9.0
+"""E J⁴/(E J²)² of the jumps of one coordinate: 9 for normal signals and normals, and the median of a digits network."""
 
 MANY_DIRECTIONS = 128
 """So many directions settle the law: with more, ρ̂ only comes closer to the density at the centre."""

@@ -88,7 +88,7 @@ def test_few_crossings_widen_the_law_by_the_variance_of_a_compound_poisson_proce
     assert widened.sum() == pytest.approx(1)
     assert (widened >= 0).all()
     before, after = 2 * np.sum(weights**2), 2 * np.sum(widened**2)
-    assert after == pytest.approx(min(before + 10 / (2 * crossings) * overlap, 2.0), rel=1e-6)
+    assert after == pytest.approx(min(before + 9 / (2 * crossings) * overlap, 2.0), rel=1e-6)
 
 
 @pytest.mark.parametrize("nodes", [np.linspace(-1, 1, 9), np.array([-2.0, 0, 0.5, 1])])
@@ -103,7 +103,7 @@ def test_the_variance_of_few_crossings_is_that_of_any_nodes(nodes):
     densities = np.square(paths @ kernel.weights.T).mean(axis=1) / crossings
     weights = np.full((1, r), 1 / r)
     widened = concentrate(weights, nodes, crossings, np.ones(1))
-    excess = 0.3 * (2 * np.sum(widened**2) - 2 / r)  # κ is 3 here, not 10
+    excess = (2 * np.sum(widened**2) - 2 / r) / 3  # κ is 3 here, not 9
     assert densities.mean() == pytest.approx(1, abs=0.05)
     assert densities.var() == pytest.approx(2 / r + excess, rel=0.1)
 
