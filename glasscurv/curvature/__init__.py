@@ -3,7 +3,8 @@
 from glasscurv.curvature.diagonal import DiagonalDensity, glass_density_diagonal
 from glasscurv.curvature.directional import DirectionalDensity, directional_density, glass_density_matrix
 from glasscurv.curvature.estimate import CurvatureEstimate, Diagnostics, estimate_curvature
-from glasscurv.curvature.exponents import SuggestedLength, VariationExponent, suggest_length, variation_exponent
+from glasscurv.curvature.exponents import VariationExponent, variation_exponent
+from glasscurv.curvature.lengths import SuggestedLength, suggest_length
 
 __all__ = [
     "CurvatureEstimate",
