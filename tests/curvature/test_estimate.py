@@ -164,18 +164,14 @@ def landscapes(crossings, n, rng):
     return toy, np.mean([toy.density(z) for z in signs], axis=0)
 
 
-@pytest.mark.parametrize(
-    ("crossings", "count", "samples"), [(0.3, 500, 16), (3, 500, 16), (30, 2000, 16), (300, 2000, 16), (300, 2000, 4)]
-)
-def test_interval_covers_and_says_where_it_does_not(crossings, count, samples):
+@pytest.mark.parametrize(("crossings", "count"), [(0.3, 500), (3, 500), (30, 2000), (300, 2000)])
+def test_interval_covers_and_says_where_it_does_not(crossings, count):
     """Nominal 95 %. With 2000 landscapes and a true 95 % the bounds lie 4.1 standard deviations away."""
     rng = np.random.default_rng(round(10 * crossings))
     toy, exact = landscapes(crossings, 3, rng)
     covered, valid = np.empty((2, count), bool)
     for k in range(count):
-        estimate = gc.estimate_curvature(
-            toy.redraw(rng).gradient, np.zeros(3), 1.0, samples, rng=rng, second_length=1 / 30
-        )
+        estimate = gc.estimate_curvature(toy.redraw(rng).gradient, np.zeros(3), 1.0, rng=rng, second_length=1 / 30)
         low, high = estimate.glass_density_interval(0.95)[:, 0]
         covered[k], valid[k] = low <= exact[0] <= high, estimate.dense
     if crossings < 30:
@@ -183,9 +179,8 @@ def test_interval_covers_and_says_where_it_does_not(crossings, count, samples):
         assert valid.mean() < (0.03 if crossings < 1 else 0.12)
         assert covered.mean() >= 0.9  # widened by the few crossings, and without an upper end where nothing is crossed
     else:
-        if samples == 16:
-            assert valid.mean() > (0.3 if crossings < 300 else 0.6)
-            assert 0.93 <= covered[valid].mean() <= 0.97
+        assert valid.mean() > (0.3 if crossings < 300 else 0.8)
+        assert 0.93 <= covered[valid].mean() <= 0.97
         assert 0.93 <= covered.mean() <= 0.97
 
 
