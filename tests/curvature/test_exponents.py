@@ -51,13 +51,13 @@ def test_standard_error_is_that_of_repeated_fits():
     hessian = gc.Quadratic(dense_hessian(3, 4))
     fits = [
         gc.variation_exponent(hessian.gradient, np.zeros(3), [0.01, 0.02, 0.04], 1, samples=50, rng=k)
-        for k in range(300)
+        for k in range(150)
     ]
     exponents = np.array([fit.exponent["all"] for fit in fits])
     stated = np.mean([fit.standard_error["all"] for fit in fits])
     # The misfit term makes the stated error a little conservative with three lengths.
     assert 0.8 < stated / exponents.std(ddof=1) < 1.6
-    assert abs(exponents.mean() - 2) < critical_value() * exponents.std(ddof=1) / np.sqrt(300) + 0.01
+    assert abs(exponents.mean() - 2) < critical_value() * exponents.std(ddof=1) / np.sqrt(150) + 0.01
 
 
 def test_group_without_any_variation_has_no_exponent():
