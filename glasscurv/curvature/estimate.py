@@ -283,8 +283,8 @@ def estimate_curvature(
             if second is not None:
                 # Dead units and layers that do not jump have next to no density and would count as silent.
                 least = NEGLIGIBLE_DENSITY * totals[-1][0] / center.theta.size
-                at_second = (rows[-2], rows[-1], sigma, second, center.resolution, least)
-                seconds.append(core.second_length(center.start, on_line, glass_weights, *at_second))
+                lengths = (sigma, second, center.resolution, least)
+                seconds.append(core.second_length(center.start, on_line, glass_weights, rows[-2], rows[-1], *lengths))
             if few and len(directions) < MANY_DIRECTIONS:
                 directions.append(direction)
             # Freed before the next line is drawn.

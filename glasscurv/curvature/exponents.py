@@ -173,11 +173,11 @@ def variation_exponent(
 
 def increasing_lengths(lengths: Sequence[float], at_least: int = 2) -> FloatArray:
     """Return the different lengths, checked, in increasing order."""
-    sigmas = vector(lengths, "lengths").astype(np.float64)
-    if (sigmas <= 0).any() or len(set(sigmas.tolist())) < at_least:
+    sigmas = np.unique(vector(lengths, "lengths").astype(np.float64))
+    if sigmas[0] <= 0 or sigmas.size < at_least:
         words = {2: "two", 5: "five"}[at_least]
         raise ValueError(f"lengths must be positive and hold at least {words} different values, got {list(lengths)}")
-    return np.unique(sigmas)
+    return sigmas
 
 
 def check_groups(groups: Groups | None, size: int) -> Groups:
