@@ -46,8 +46,8 @@ class CurvatureProfile:
         Its standard error.
     verdict : tuple of str
         What the exponent says, one word for each group: ``"glass"`` from 0.5, ``"mixed"`` from 1.5, ``"kinks"`` from
-        2.5, ``"smooth"`` from 3.5; ``"none"`` where no bend exceeds rounding; ``"unclear"`` where the exponent cannot be
-        fitted, is below 0.5 (a few boundaries that every movement crosses), or has a standard error above 0.5.
+        2.5, ``"smooth"`` from 3.5; ``"none"`` where no bend exceeds rounding; ``"unclear"`` where the exponent cannot
+        be fitted, is below 0.5 (a few boundaries that every movement crosses), or has a standard error above 0.5.
     length : float
         Perturbation length σ.
     evaluations : int
