@@ -1,0 +1,274 @@
+"""Figures: learning curves, where a network is glass, optimizers side by side. The only module with matplotlib.
+
+The functions return a `matplotlib.figure.Figure` that no window knows of: ``figure.savefig("name.png")`` writes it.
+Colours are those of Okabe and Ito, which the colour-blind tell apart; line styles and markers repeat what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glasscurv._typing import FloatArray
+from glasscurv.curvature import CurvatureProfile
+from glasscurv.training import History, SnapshotHistory
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise ImportError("figures need matplotlib: pip install 'glasscurv[plot]'") from error
+
+__all__ = ["plot_history", "plot_profile"]
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, BLACK = COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#E69F00",
+    "#000000",
+)
+GREY = "#6E6E6E"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
+
+DENSITY = "glass density\n(gradient² / length)"
+HESSIAN = "Hessian\n(gradient / length)"
+EXPONENT = "exponent of the\nsecond difference"
+
+
+def plot_history(history: History) -> Figure:
+    """Draw learning curves and, where there are snapshots, the curvature of every layer on the way.
+
+    Parameters
+    ----------
+    history : History
+        What `glasscurv.train` returned, with at least one epoch.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError
+        Not a History.
+    ValueError
+        A history without any epoch.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> from glasscurv import plotting
+    >>> net = gc.MLP((2, 4, 1), loss="mse")
+    >>> optimizer = gc.SGD(net.initialize(rng=0), lr=0.1)
+    >>> history = gc.train(net, optimizer, [[0.0, 1.0], [1.0, 0.0]], [1.0, 2.0], epochs=3, rng=0, progress=False)
+    >>> figure = plotting.plot_history(history)
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['loss']
+    """
+    if not isinstance(history, History):
+        raise TypeError(f"history must be a History, got {type(history).__name__}")
+    if not len(history.loss):
+        raise ValueError("history must hold at least one epoch, got none")
+    panels = 1 + (history.validation_accuracy is not None)
+    snapshots = history.snapshots
+    rows = 1 if snapshots is None else 2
+    figure, axes = _figure(rows, 2 if rows == 2 else panels)
+    _draw_losses(axes[0], history)
+    if history.validation_accuracy is not None:
+        _draw_accuracy(axes[1], history)
+    elif rows == 2:
+        axes[1].remove()
+    if snapshots is not None:
+        _draw_snapshots(axes[2], snapshots, snapshots.glass_density, DENSITY)
+        axes[2].set_yscale("log", nonpositive="mask")
+        _draw_snapshots(axes[3], snapshots, snapshots.exponent, EXPONENT, snapshots.exponent_error)
+        _draw_kinds(axes[3])
+        axes[2].legend(title="layer", fontsize=11, title_fontsize=11, ncols=1 + (len(snapshots.groups) > 4))
+    return figure
+
+
+def plot_profile(profile: CurvatureProfile) -> Figure:
+    """Draw where a network is glass: density, Hessian, exponent and share of the bend of every group.
+
+    Parameters
+    ----------
+    profile : CurvatureProfile
+        What `glasscurv.curvature_profile` returned.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError
+        Not a CurvatureProfile.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> from glasscurv import plotting
+    >>> toy = gc.RandomHinges(20, hinges=2000, half_width=30.0, rng=0)
+    >>> groups = {"first": slice(0, 10), "second": slice(10, 20)}
+    >>> profile = gc.curvature_profile(toy.gradient, np.zeros(20), groups, length=0.1, rng=1)
+    >>> figure = plotting.plot_profile(profile)
+    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    ['first', 'second']
+    """
+    if not isinstance(profile, CurvatureProfile):
+        raise TypeError(f"profile must be a CurvatureProfile, got {type(profile).__name__}")
+    figure, (density, hessian, exponent, share) = _figure(2, 2)
+    figure.suptitle(f"Where is it glass? Movements of length {profile.length:g}", fontsize=15)
+    x = np.arange(len(profile.groups))
+    colours = [ORANGE if verdict == "glass" else GREY for verdict in profile.verdict]
+    density.scatter(x, profile.glass_density, s=110, c=colours, zorder=3)
+    density.set_ylabel(DENSITY, fontsize=13)
+    measures = (
+        ("mean |Hz|", profile.hessian_abs, "s", BLUE),
+        ("root mean (Hz)²", profile.hessian_rms, "^", SKY),
+        ("|mean diagonal|", abs(profile.hessian_diagonal), "D", GREEN),
+    )
+    for k, (label, values, marker, colour) in enumerate(measures):
+        hessian.plot(x + 0.16 * (k - 1), values, marker, color=colour, ms=9, label=label, zorder=3)
+    hessian.set_ylabel(HESSIAN, fontsize=13)
+    hessian.legend(fontsize=11)
+    for ax in (density, hessian):
+        ax.set_yscale("log", nonpositive="mask")
+        _decades(ax)
+    for k, colour in enumerate(colours):
+        style = {"color": colour, "ms": 10, "capsize": 6, "elinewidth": 2.2, "capthick": 2.2, "zorder": 3}
+        exponent.errorbar(x[k], profile.exponent[k], _finite(profile.exponent_error[k]), fmt="o", **style)
+    exponent.set_ylabel(EXPONENT, fontsize=13)
+    _draw_kinds(exponent)
+    bars = share.bar(x, 100 * profile.glass_share, width=0.6, color=colours, zorder=3)
+    for bar, verdict in zip(bars, profile.verdict, strict=True):
+        bar.set_hatch("" if verdict == "glass" else "///")
+        bar.set_edgecolor("white")
+        height = np.nan_to_num(bar.get_height())
+        share.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", ha="center", fontsize=12)
+    share.set_ylim(0, 112)
+    share.set_yticks([0, 25, 50, 75, 100])
+    share.set_ylabel("share of the bend\nthat is no Hessian (%)", fontsize=13)
+    for ax in (density, hessian, exponent, share):
+        ax.set_xticks(x, profile.groups, rotation=0 if len(x) <= 5 else 60, ha="center" if len(x) <= 5 else "right")
+        ax.set_xlim(-0.6, len(x) - 0.4)
+        ax.grid(visible=False, axis="x")
+    return figure
+
+
+def _figure(rows: int, columns: int, width: float = 5.4, height: float = 3.7) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes:
+        ax.tick_params(labelsize=12)
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _draw_losses(ax: Axes, history: History) -> None:
+    steps = np.arange(1, len(history.step_loss) + 1)
+    curves = [("training, each step", steps, history.step_loss, {"color": GREY, "lw": 0.8, "alpha": 0.45})]
+    few = "o" if len(history.loss) < 25 else ""
+    line = {"lw": 2.4, "ms": 6}
+    curves.append(("training, mean of epoch", history.steps, history.loss, {"color": BLUE, "marker": few, **line}))
+    if history.validation_loss is not None:
+        style = {"color": ORANGE, "ls": LINES[1], "marker": few.replace("o", "s"), **line}
+        curves.append(("validation", history.steps, history.validation_loss, style))
+    for label, x, y, style in curves:
+        ax.plot(x, y, label=label, **style)
+    if history.validation_loss is not None and history.best_epoch is not None:
+        best = history.best_epoch - 1
+        point = (history.steps[best], history.validation_loss[best])
+        ax.plot(*point, "*", color=ORANGE, mec="black", ms=15, label=f"least, epoch {best + 1}", zorder=4)
+    values = np.concatenate([y for _, _, y, _ in curves])
+    if values.min() > 0 and values.max() > 10 * values.min():
+        ax.set_yscale("log")
+        _decades(ax)
+    ax.set_ylabel("loss", fontsize=13)
+    ax.legend(fontsize=11)
+    _label_steps(ax, history)
+
+
+def _draw_accuracy(ax: Axes, history: History) -> None:
+    assert history.validation_accuracy is not None
+    marker = "s" if len(history.loss) < 25 else ""
+    ax.plot(history.steps, 100 * history.validation_accuracy, color=ORANGE, ls=LINES[1], marker=marker, lw=2.4, ms=6)
+    ax.set_ylabel("validation accuracy (%)", fontsize=13)
+    _label_steps(ax, history)
+
+
+def _label_steps(ax: Axes, history: History) -> None:
+    """Steps below, gradient evaluations above."""
+    ax.set_xlabel("step", fontsize=13)
+    steps, evaluations = (np.concatenate([[0], values]) for values in (history.steps, history.evaluations))
+
+    def to_evaluations(x: FloatArray) -> FloatArray:
+        return _piecewise(x, steps, evaluations)
+
+    def to_steps(x: FloatArray) -> FloatArray:
+        return _piecewise(x, evaluations, steps)
+
+    above = ax.secondary_xaxis("top", functions=(to_evaluations, to_steps))
+    above.set_xlabel("gradient evaluations", fontsize=12)
+    above.tick_params(labelsize=11)
+
+
+def _piecewise(x: FloatArray, start: NDArray[Any], end: NDArray[Any]) -> FloatArray:
+    """Straight lines through the points, continued on both sides: the margins of the axis need it."""
+    k = np.clip(np.searchsorted(start, x, side="right") - 1, 0, len(start) - 2)
+    slope = (end[k + 1] - end[k]) / (start[k + 1] - start[k])
+    result: FloatArray = end[k] + slope * (x - start[k])
+    return result
+
+
+def _draw_snapshots(
+    ax: Axes, snapshots: SnapshotHistory, values: FloatArray, label: str, errors: FloatArray | None = None
+) -> None:
+    for k, group in enumerate(snapshots.groups):
+        style = _style(k)
+        if errors is None:
+            ax.plot(snapshots.step, values[:, k], label=group, **style)
+        else:
+            bars = {"capsize": 4, "elinewidth": 1.4}
+            ax.errorbar(snapshots.step, values[:, k], _finite(errors[:, k]), label=group, **bars, **style)
+    ax.set_xlabel("step", fontsize=13)
+    ax.set_ylabel(label, fontsize=13)
+
+
+def _draw_kinds(ax: Axes) -> None:
+    """The exponents of glass and of a smooth loss as lines with names."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(min(low, 0.4), max(high, 4.6))
+    for value, name, colour in ((1, "glass", ORANGE), (4, "smooth", GREEN)):
+        ax.axhline(value, color=colour, ls=LINES[1], lw=1.6, zorder=1)
+        ax.annotate(
+            name, (1, value), (-2, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=12, color=colour
+        )
+    ax.set_yticks([1, 2, 3, 4])
+
+
+def _style(k: int) -> dict[str, Any]:
+    """Colour, line and marker that no other of the first 21 has."""
+    cycle = k // len(COLOURS)
+    marker = MARKERS[(k + 3 * cycle) % len(MARKERS)]
+    return {"color": COLOURS[k % len(COLOURS)], "ls": LINES[cycle % len(LINES)], "marker": marker, "ms": 6, "lw": 2}
+
+
+def _decades(ax: Axes) -> None:
+    """Show numbers on a logarithmic axis that spans less than a decade, too."""
+    low, high = ax.get_ylim()
+    if high < 20 * low:
+        ax.yaxis.set_minor_formatter("{x:.3g}")
+        ax.tick_params(which="minor", labelsize=11)
+
+
+def _finite(values: Any) -> Any:
+    return np.nan_to_num(values, nan=0.0, posinf=0.0)
