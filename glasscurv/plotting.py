@@ -19,6 +19,7 @@ from glasscurv.training import History, SnapshotHistory
 try:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 except ImportError as error:
     raise ImportError("figures need matplotlib: pip install 'glasscurv[plot]'") from error
 
@@ -131,14 +132,14 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
     density.scatter(x, profile.glass_density, s=110, c=colours, zorder=3)
     density.set_ylabel(DENSITY, fontsize=13)
     measures = (
-        ("mean |Hz|", profile.hessian_abs, "s", BLUE),
-        ("root mean (Hz)²", profile.hessian_rms, "^", SKY),
-        ("|mean diagonal|", abs(profile.hessian_diagonal), "D", GREEN),
+        ("mean of |Hz|", profile.hessian_abs, "s", BLUE),
+        ("rms of Hz", profile.hessian_rms, "^", SKY),
+        ("|mean of diagonal|", abs(profile.hessian_diagonal), "D", GREEN),
     )
     for k, (label, values, marker, colour) in enumerate(measures):
         hessian.plot(x + 0.16 * (k - 1), values, marker, color=colour, ms=9, label=label, zorder=3)
     hessian.set_ylabel(HESSIAN, fontsize=13)
-    hessian.legend(fontsize=11)
+    hessian.legend(fontsize=11, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, handletextpad=0)
     for ax in (density, hessian):
         ax.set_yscale("log", nonpositive="mask")
         _decades(ax)
@@ -155,7 +156,7 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
         share.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", ha="center", fontsize=12)
     share.set_ylim(0, 112)
     share.set_yticks([0, 25, 50, 75, 100])
-    share.set_ylabel("share of the bend\nthat is no Hessian (%)", fontsize=13)
+    share.set_ylabel("share of the bend\nbeyond the Hessian (%)", fontsize=13)
     for ax in (density, hessian, exponent, share):
         ax.set_xticks(x, profile.groups, rotation=0 if len(x) <= 5 else 60, ha="center" if len(x) <= 5 else "right")
         ax.set_xlim(-0.6, len(x) - 0.4)
@@ -200,7 +201,7 @@ def _draw_losses(ax: Axes, history: History) -> None:
 def _draw_accuracy(ax: Axes, history: History) -> None:
     assert history.validation_accuracy is not None
     marker = "s" if len(history.loss) < 25 else ""
-    ax.plot(history.steps, 100 * history.validation_accuracy, color=ORANGE, ls=LINES[1], marker=marker, lw=2.4, ms=6)
+    ax.plot(history.steps, 100 * history.validation_accuracy, color=ORANGE, marker=marker, lw=2.4, ms=6)
     ax.set_ylabel("validation accuracy (%)", fontsize=13)
     _label_steps(ax, history)
 
@@ -247,11 +248,9 @@ def _draw_kinds(ax: Axes) -> None:
     """The exponents of glass and of a smooth loss as lines with names."""
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, 0.4), max(high, 4.6))
-    for value, name, colour in ((1, "glass", ORANGE), (4, "smooth", GREEN)):
-        ax.axhline(value, color=colour, ls=LINES[1], lw=1.6, zorder=1)
-        ax.annotate(
-            name, (1, value), (-2, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=12, color=colour
-        )
+    for value, name in ((1, "glass"), (4, "smooth")):
+        ax.axhline(value, color=GREY, ls=LINES[1], lw=1.6, zorder=1)
+        ax.annotate(name, (1, value), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=12)
     ax.set_yticks([1, 2, 3, 4])
 
 
@@ -263,9 +262,10 @@ def _style(k: int) -> dict[str, Any]:
 
 
 def _decades(ax: Axes) -> None:
-    """Show numbers on a logarithmic axis that spans less than a decade, too."""
+    """Show numbers on a logarithmic axis that spans a decade or less, too."""
     low, high = ax.get_ylim()
     if high < 20 * low:
+        ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         ax.yaxis.set_minor_formatter("{x:.3g}")
         ax.tick_params(which="minor", labelsize=11)
 

@@ -1,0 +1,105 @@
+"""The commands together, and what a mistake looks like: one line, exit status 2, no traceback."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from glasscurv.cli.compare import compare
+from glasscurv.cli.output import note, print_json
+from glasscurv.cli.profile import profile
+from glasscurv.cli.train import train
+
+# The base of Click's usage errors. Newer Typer carries Click within itself, so the class is taken from there.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+MISTAKE, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="glasscurv",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def glasscurv(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the versions and stop.")
+    ] = False,
+) -> None:
+    """Curvature that the Hessian cannot see: train networks, measure their glass, compare optimizers.
+
+    The gradient of a network of rectified linear units jumps wherever a unit crosses its kink. Together the jumps form
+    a glass, and the expected loss bends like |δ|^1.5 for a movement δ. These commands measure it and train with it.
+
+    \b
+    glasscurv train --data digits --epochs 20 --checkpoint run.ckpt
+    glasscurv profile run.ckpt --data digits --plot profile.png
+    glasscurv compare --data digits --optimizer alice --optimizer adam --epochs 10
+
+    Each command explains itself: glasscurv train --help.
+    """
+
+
+@app.command()
+def version(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Print the versions of the library, Python, NumPy and Numba: what a bug report should say."""
+    import numba
+    import numpy
+
+    import glasscurv
+
+    versions = {
+        "glasscurv": glasscurv.__version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "numba": numba.__version__,
+    }
+    if as_json:
+        print_json(versions)
+    else:
+        print(", ".join(f"{name} {number}" for name, number in versions.items()))
+
+
+app.command()(train)
+app.command()(profile)
+app.command()(compare)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    try:
+        result = app(arguments, prog_name="glasscurv", standalone_mode=False)
+    except UsageError as error:
+        # Without a command there is nothing to say: the help is printed already.
+        message = str(error.format_message())  # type: ignore[attr-defined]
+        return _mistake(message) if message else MISTAKE
+    except (KeyboardInterrupt, typer.Abort):
+        note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has gone
+        return 1
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        return _mistake(str(error))
+    return result if isinstance(result, int) else 0
+
+
+def _mistake(message: str) -> int:
+    """Say in one line what is wrong."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return MISTAKE

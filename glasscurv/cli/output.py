@@ -1,0 +1,86 @@
+"""What the commands print and write. Results go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES = (".png", ".svg", ".pdf")
+
+
+def note(text: str) -> None:
+    """Tell the user something that is no result."""
+    print(text, file=sys.stderr)
+
+
+def print_json(record: Mapping[str, Any]) -> None:
+    """Print one JSON object; what is nan or infinite becomes null."""
+    print(json.dumps(plain(record), allow_nan=False, indent=2))
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_table(table: Table) -> None:
+    """Print a table, as wide as it needs to be where the output is no terminal."""
+    console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+
+
+def number(value: float, interval: float = math.nan, digits: int = 4) -> str:
+    """Return a number as text, with its interval where there is one; a dash for nan."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.{digits}g}" + ("" if math.isnan(interval) else f" ± {interval:.2g}")
+
+
+def check_writable(path: Path | None, option: str, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written in the end, before anything is computed."""
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{option} must end in {', '.join(suffixes)}, got {path}")
+    check_folder(path, option)
+
+
+def check_folder(path: Path, option: str) -> None:
+    """Refuse a file in a folder that does not exist, or that is a folder."""
+    if not path.parent.is_dir():
+        raise ValueError(f"{option}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise ValueError(f"{option} must be a file, and {path} is a folder")
+
+
+def check_figure(path: Path | None) -> None:
+    """Refuse a figure that could not be drawn, before anything is computed."""
+    check_writable(path, "--plot", FIGURES)
+    if path is not None and find_spec("matplotlib") is None:
+        raise ImportError("--plot needs matplotlib: pip install 'glasscurv[plot]'")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure and say so."""
+    figure.savefig(path, dpi=150)
+    note(f"figure: {path}")
