@@ -5,14 +5,17 @@ from glasscurv.curvature.directional import DirectionalDensity, directional_dens
 from glasscurv.curvature.estimate import CurvatureEstimate, Diagnostics, estimate_curvature
 from glasscurv.curvature.exponents import VariationExponent, variation_exponent
 from glasscurv.curvature.lengths import SuggestedLength, suggest_length
+from glasscurv.curvature.profile import CurvatureProfile, curvature_profile
 
 __all__ = [
     "CurvatureEstimate",
+    "CurvatureProfile",
     "Diagnostics",
     "DiagonalDensity",
     "DirectionalDensity",
     "SuggestedLength",
     "VariationExponent",
+    "curvature_profile",
     "directional_density",
     "estimate_curvature",
     "glass_density_diagonal",

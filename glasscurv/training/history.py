@@ -1,0 +1,311 @@
+"""What happened during training, as arrays and as files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from os import PathLike
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glasscurv._typing import FloatArray
+from glasscurv._validation import choice
+from glasscurv.curvature import CurvatureProfile
+
+Status = Literal["finished", "early stopping", "interrupted", "stopped", "running"]
+Table = Literal["epochs", "steps", "snapshots"]
+
+
+@dataclass(frozen=True, eq=False)
+class EpochRecord:
+    """What was known at the end of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        1, 2, …
+    steps : int
+        Steps of this run so far.
+    evaluations : int
+        Gradient evaluations that the optimizer has spent so far.
+    loss : float
+        Mean of the step losses over the epoch.
+    validation_loss, validation_accuracy : float
+        On the validation data; nan where there are none, the accuracy also for regression.
+    theta : (n,) array
+        Parameters, a copy.
+    """
+
+    epoch: int
+    steps: int
+    evaluations: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+    theta: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class SnapshotHistory:
+    """Curvature of every layer at k moments of the training; the fields are those of `CurvatureProfile`.
+
+    Attributes
+    ----------
+    groups : tuple of str
+        Names of the L layers.
+    step : (k,) array
+        Steps taken before each measurement.
+    glass_density : (k, L) array
+        Mean glass density (gradient²/length).
+    hessian_abs, hessian_rms, hessian_diagonal : (k, L) array
+        Means of the three Hessian measures (gradient/length).
+    exponent, exponent_error : (k, L) array
+        Exponent of the second difference, 1 for glass and 4 for a smooth loss, and its standard error.
+    """
+
+    groups: tuple[str, ...]
+    step: NDArray[np.int64]
+    glass_density: FloatArray
+    hessian_abs: FloatArray
+    hessian_rms: FloatArray
+    hessian_diagonal: FloatArray
+    exponent: FloatArray
+    exponent_error: FloatArray
+
+
+MEASURES = tuple(field.name for field in fields(SnapshotHistory) if field.name not in ("groups", "step"))
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What happened during training.
+
+    Attributes
+    ----------
+    step_loss : (steps,) array
+        Minibatch loss of every step, at the point where the optimizer took its gradient.
+    loss : (epochs,) array
+        Mean of `step_loss` over each epoch.
+    validation_loss : (epochs,) array or None
+        Loss on the validation data after each epoch.
+    validation_accuracy : (epochs,) array or None
+        Share of right labels there; None for regression.
+    evaluations : (epochs,) array
+        Gradient evaluations that the optimizer had spent by the end of each epoch.
+    steps : (epochs,) array
+        Steps taken by the end of each epoch.
+    best_epoch : int or None
+        Epoch (1, 2, …) with the least validation loss.
+    best_theta : (n,) array or None
+        Parameters after that epoch.
+    snapshots : SnapshotHistory or None
+        Curvature per layer, where `train` was asked for it.
+    status : {"finished", "early stopping", "interrupted", "stopped", "running"}
+        Why training ended: it was done, the validation loss no longer fell, Ctrl-C, or the callback said so. The history
+        in a checkpoint that was written on the way is of a ``"running"`` one.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> net = gc.MLP((2, 4, 1), loss="mse")
+    >>> optimizer = gc.SGD(net.initialize(rng=0), lr=0.1)
+    >>> history = gc.train(net, optimizer, [[0.0, 1.0], [1.0, 0.0]], [1.0, 2.0], epochs=3, rng=0, progress=False)
+    >>> history.steps, history.status
+    (array([1, 2, 3]), 'finished')
+    """
+
+    step_loss: FloatArray
+    loss: FloatArray
+    validation_loss: FloatArray | None
+    validation_accuracy: FloatArray | None
+    evaluations: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    best_epoch: int | None
+    best_theta: FloatArray | None
+    snapshots: SnapshotHistory | None
+    status: Status
+
+    def to_csv(self, path: str | PathLike[str], table: Table = "epochs") -> None:
+        """Write one table as comma-separated values with a header.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; an existing one is replaced.
+        table : {"epochs", "steps", "snapshots"}
+            One row for each epoch, for each step, or for each layer of each snapshot.
+
+        Raises
+        ------
+        ValueError
+            An unknown table, or snapshots where there are none.
+        OSError
+            The file cannot be written.
+        """
+        header, rows = self._table(choice(table, "table", ("epochs", "steps", "snapshots")))
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but `best_theta` as numbers, texts and lists; a nan becomes None."""
+        record = {
+            field.name: _plain(getattr(self, field.name))
+            for field in fields(self)
+            if field.name not in ("best_theta", "snapshots")
+        }
+        if self.snapshots is None:
+            return {**record, "snapshots": None}
+        return {
+            **record,
+            "snapshots": {field.name: _plain(getattr(self.snapshots, field.name)) for field in fields(self.snapshots)},
+        }
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write what `to_dict` returns as JSON.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; an existing one is replaced.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        text = json.dumps(self.to_dict(), allow_nan=False, indent=1)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+    def _table(self, table: Table) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+        if table == "steps":
+            return ("step", "loss"), enumerate(self.step_loss.tolist(), start=1)
+        if table == "snapshots":
+            taken = self.snapshots
+            if taken is None:
+                raise ValueError("table 'snapshots' needs a run with snapshots, and this one took none")
+            rows = (
+                (step, group, *(float(getattr(taken, measure)[k, g]) for measure in MEASURES))
+                for k, step in enumerate(taken.step.tolist())
+                for g, group in enumerate(taken.groups)
+            )
+            return ("step", "layer", *MEASURES), rows
+        columns: dict[str, Any] = {"steps": self.steps, "evaluations": self.evaluations, "loss": self.loss}
+        if self.validation_loss is not None:
+            columns["validation_loss"] = self.validation_loss
+        if self.validation_accuracy is not None:
+            columns["validation_accuracy"] = self.validation_accuracy
+        epochs = range(1, len(self.loss) + 1)
+        return ("epoch", *columns), zip(epochs, *(column.tolist() for column in columns.values()), strict=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return an array as nested lists, with None for nan and infinity, which JSON cannot say."""
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Recorder:
+    """The history while it grows.
+
+    Parameters
+    ----------
+    validated, labelled : bool
+        Whether there are validation data, and whether these have labels to be right about.
+    """
+
+    def __init__(self, validated: bool, labelled: bool) -> None:
+        self.validated, self.labelled = validated, validated and labelled
+        self.step_loss: list[float] = []
+        self.epochs: list[tuple[int, int, float, float, float]] = []  # steps, evaluations, loss, validation
+        self.snapshots: list[FloatArray] = []  # (measures, groups) each
+        self.snapshot_steps: list[int] = []
+        self.groups: tuple[str, ...] = ()
+        self.best_epoch = 0
+        self.best_theta: FloatArray | None = None
+
+    @property
+    def epochs_without_progress(self) -> int:
+        """Epochs since the validation loss was least."""
+        return len(self.epochs) - self.best_epoch
+
+    def add_epoch(self, record: EpochRecord) -> None:
+        """Add an epoch, and keep its parameters if its validation loss is the least so far."""
+        best = self.epochs[self.best_epoch - 1][3] if self.best_epoch else np.inf
+        if record.validation_loss < best:
+            self.best_epoch, self.best_theta = record.epoch, record.theta.copy()
+        self.epochs.append(
+            (record.steps, record.evaluations, record.loss, record.validation_loss, record.validation_accuracy)
+        )
+
+    def add_snapshot(self, step: int, profile: CurvatureProfile) -> None:
+        """Add the curvature measured after `step` steps."""
+        self.groups = profile.groups
+        self.snapshot_steps.append(step)
+        self.snapshots.append(np.array([getattr(profile, measure) for measure in MEASURES], dtype=np.float64))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays, for a checkpoint."""
+        arrays: dict[str, NDArray[Any]] = {
+            "step_loss": np.array(self.step_loss, dtype=np.float64),
+            "epochs": np.array(self.epochs, dtype=np.float64).reshape(-1, 5),
+            "snapshot_steps": np.array(self.snapshot_steps, dtype=np.int64),
+            "snapshots": np.array(self.snapshots, dtype=np.float64).reshape(-1, len(MEASURES), len(self.groups)),
+        }
+        if self.best_theta is not None:
+            arrays["best_theta"] = self.best_theta
+        return arrays
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is not in the arrays."""
+        return {
+            "validated": self.validated,
+            "labelled": self.labelled,
+            "groups": list(self.groups),
+            "best_epoch": self.best_epoch,
+        }
+
+    @classmethod
+    def restore(cls, arrays: dict[str, NDArray[Any]], settings: dict[str, Any]) -> Recorder:
+        """Return the recorder whose `arrays` and `settings` these are."""
+        recorder = cls(settings["validated"], settings["labelled"])
+        recorder.step_loss = arrays["step_loss"].tolist()
+        # float64 holds the counts exactly up to 2⁵³
+        recorder.epochs = [(int(row[0]), int(row[1]), *row[2:]) for row in arrays["epochs"].tolist()]
+        recorder.snapshot_steps = arrays["snapshot_steps"].tolist()
+        recorder.snapshots = list(arrays["snapshots"])
+        recorder.groups = tuple(settings["groups"])
+        recorder.best_epoch, recorder.best_theta = settings["best_epoch"], arrays.get("best_theta")
+        return recorder
+
+    def history(self, status: Status) -> History:
+        """Return what was recorded so far."""
+        table = np.array(self.epochs, dtype=np.float64).reshape(-1, 5)
+        return History(
+            step_loss=np.array(self.step_loss, dtype=np.float64),
+            loss=table[:, 2].copy(),
+            validation_loss=table[:, 3].copy() if self.validated else None,
+            validation_accuracy=table[:, 4].copy() if self.labelled else None,
+            evaluations=table[:, 1].astype(np.int64),
+            steps=table[:, 0].astype(np.int64),
+            best_epoch=self.best_epoch or None,
+            best_theta=self.best_theta,
+            snapshots=self._snapshot_history(),
+            status=status,
+        )
+
+    def _snapshot_history(self) -> SnapshotHistory | None:
+        if not self.snapshots:
+            return None
+        measures = dict(zip(MEASURES, np.stack(self.snapshots, axis=1), strict=True))
+        return SnapshotHistory(groups=self.groups, step=np.array(self.snapshot_steps, dtype=np.int64), **measures)

@@ -1,0 +1,402 @@
+"""The training loop: shuffled minibatches, validation, early stopping, checkpoints, progress."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
+from glasscurv._validation import function, generator, integer, matrix
+from glasscurv.networks import MLP
+from glasscurv.optimizers import Optimizer
+from glasscurv.training.checkpoint import CheckpointFile, describe, read_run
+from glasscurv.training.history import EpochRecord, History, Recorder, Status
+from glasscurv.training.snapshots import Snapshots
+
+Callback = Callable[[EpochRecord], object]
+
+
+def train(
+    network: MLP,
+    optimizer: Optimizer,
+    X: ArrayLike,
+    y: ArrayLike,
+    epochs: int | None = None,
+    batch_size: int = 100,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    rng: RngLike = None,
+    progress: bool = True,
+    *,
+    steps: int | None = None,
+    schedule: Callable[[int], ArrayLike] | None = None,
+    patience: int | None = None,
+    snapshots: Snapshots | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = True,
+    callback: Callback | None = None,
+) -> History:
+    """Train a network on shuffled minibatches.
+
+    Parameters
+    ----------
+    network : MLP
+        The model; its parameters live in the optimizer.
+    optimizer : Optimizer
+        Built on ``network.initialize()``; it is advanced in place, and ``optimizer.theta`` holds the result.
+    X : (m, d) array_like
+        Inputs.
+    y : (m,) or (m, k) array_like
+        Targets.
+    epochs : int, optional
+        Passes over the data, ≥ 1. Either this or `steps`.
+    batch_size : int
+        Rows per step, ≥ 1; the last minibatch of an epoch may be smaller.
+    validation : (X, y), optional
+        Data to evaluate on after every epoch.
+    rng : None, int or Generator
+        Source of the shuffling.
+    progress : bool
+        Show a progress bar on standard error.
+    steps : int, optional
+        Minibatches instead of epochs, ≥ 1. The history ends with a record of the epoch that was under way.
+    schedule : callable, optional
+        ``schedule(step)`` gives the learning rate of each step from the number of steps that this run has taken before
+        it, as those of `glasscurv.schedules` do.
+    patience : int, optional
+        Stop after that many epochs, ≥ 1, without a smaller validation loss.
+    snapshots : Snapshots, optional
+        Measure the curvature of every layer on the way.
+    checkpoint : path-like, optional
+        File to save the run in, at the end of every epoch or every `checkpoint_every` steps, and at the end. The
+        checkpoint before the last stays beside it, as ``….previous``.
+    checkpoint_every : int, optional
+        Steps between checkpoints, ≥ 1.
+    resume : bool
+        If the checkpoint exists, go on from it: parameters, optimizer, history and random generators come from the
+        file, whatever was passed, and the result is the same to the last bit as without the interruption. With False,
+        a checkpoint that exists is an error.
+    callback : callable, optional
+        ``callback(record)`` gets an `EpochRecord` after every epoch. It may raise StopIteration to end the training.
+
+    Returns
+    -------
+    History
+        Also after Ctrl-C: the step in hand is finished, the checkpoint written, and the history so far returned, its
+        status ``"interrupted"``. A second Ctrl-C raises KeyboardInterrupt at once and leaves the last checkpoint.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments, data that do not fit the network, or a checkpoint that is truncated, foreign, or of another run;
+        it is left as it is.
+    NonFiniteError
+        The loss or gradient became nan or infinite; the message names the step, and the optimizer is as before it.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> X, y, X_validation, y_validation = gc.data.load_digits()
+    >>> net = gc.MLP((64, 32, 10))
+    >>> optimizer = gc.Alice(net.initialize(rng=0), lr=1e-2, rng=1)
+    >>> history = gc.train(net, optimizer, X, y, epochs=10, validation=(X_validation, y_validation), rng=2,
+    ...                    progress=False)
+    >>> bool(history.validation_accuracy[-1] > 0.9)
+    True
+    """
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"either epochs or steps must be given, got epochs={epochs} and steps={steps}")
+    if patience is not None and validation is None:
+        raise ValueError("patience needs validation data, got validation=None")
+    if snapshots is not None and not isinstance(snapshots, Snapshots):
+        raise TypeError(f"snapshots must be a Snapshots, got {type(snapshots).__name__}")
+    if checkpoint_every is not None and checkpoint is None:
+        raise ValueError("checkpoint_every needs a checkpoint, got checkpoint=None")
+    run = _Run(
+        network,
+        optimizer,
+        *_data(network, X, y),
+        batch_size=integer(batch_size, "batch_size", 1),
+        validation=_validation_data(network, validation),
+        rng=generator(rng),
+        schedule=None if schedule is None else function(schedule, "schedule"),
+        snapshots=snapshots,
+        callback=None if callback is None else function(callback, "callback"),
+        file=None if checkpoint is None else CheckpointFile(checkpoint),
+        every=None if checkpoint_every is None else integer(checkpoint_every, "checkpoint_every", 1),
+    )
+    end = _End(
+        epochs=None if epochs is None else integer(epochs, "epochs", 1),
+        steps=None if steps is None else integer(steps, "steps", 1),
+        patience=None if patience is None else integer(patience, "patience", 1),
+    )
+    run.restore(resume)
+    with tqdm(
+        total=end.epochs or end.steps,
+        initial=run.epoch if end.epochs else run.steps,
+        desc="training",
+        unit="epoch" if end.epochs else "step",
+        disable=not progress,
+    ) as bar:
+        return run.go(end, bar)
+
+
+@dataclass(frozen=True)
+class _End:
+    """When to stop."""
+
+    epochs: int | None
+    steps: int | None
+    patience: int | None
+
+    def reached(self, run: _Run) -> Status | None:
+        if (self.epochs is not None and run.epoch >= self.epochs) or (
+            self.steps is not None and run.steps >= self.steps
+        ):
+            return "finished"
+        if self.patience is not None and run.recorder.epochs_without_progress >= self.patience:
+            return "early stopping"
+        return None
+
+
+class _Run:
+    """A training under way. What it consists of between two steps is what a checkpoint holds."""
+
+    def __init__(
+        self,
+        network: MLP,
+        optimizer: Optimizer,
+        X: FloatArray,
+        y: NDArray[Any],
+        *,
+        batch_size: int,
+        validation: tuple[FloatArray, NDArray[Any]] | None,
+        rng: np.random.Generator,
+        schedule: Callable[[int], ArrayLike] | None,
+        snapshots: Snapshots | None,
+        callback: Callback | None,
+        file: CheckpointFile | None,
+        every: int | None,
+    ) -> None:
+        self.network, self.optimizer, self.X, self.y = network, optimizer, X, y
+        self.batch_size, self.validation, self.rng = batch_size, validation, rng
+        self.schedule, self.snapshots, self.callback = schedule, snapshots, callback
+        self.file, self.every = file, every
+        self.recorder = Recorder(validation is not None, network.loss.name == "cross_entropy")
+        self.batches = -(-len(X) // batch_size)
+        self.position = 0  # minibatches taken of this epoch
+        self.order: NDArray[np.intp] | None = None
+        self.epoch_rng: dict[str, Any] = {}  # state before the order of this epoch was drawn
+        self.stopped = False
+
+    @property
+    def epoch(self) -> int:
+        return len(self.recorder.epochs)
+
+    @property
+    def steps(self) -> int:
+        return len(self.recorder.step_loss)
+
+    def go(self, end: _End, bar: tqdm[Any]) -> History:
+        status = self._advance_until(end, bar)
+        self.save(status)
+        if status == "finished" and self.position:
+            # The epoch under way is reported but not saved: a run that goes on to more steps ends it in its own time.
+            self._end_epoch(bar, self.position)
+        return self.recorder.history(status)
+
+    def _advance_until(self, end: _End, bar: tqdm[Any]) -> Status:
+        with _interruptions() as interrupted:
+            try:
+                while (status := end.reached(self)) is None:
+                    if self.stopped:
+                        return "stopped"
+                    if interrupted.is_set():
+                        return "interrupted"
+                    self._step()
+                    if end.steps:
+                        bar.update()
+                    if self.position == self.batches:
+                        self._end_epoch(bar, self.batches)
+                        if end.epochs:
+                            bar.update()
+            except KeyboardInterrupt:
+                if interrupted.is_set():  # the second one: at once
+                    raise
+                return "interrupted"
+            return status
+
+    def _step(self) -> None:
+        if self.order is None:
+            self.epoch_rng = self.rng.bit_generator.state
+            self.order = self.rng.permutation(len(self.X))
+        if self.position == self.batches:  # Ctrl-C came while the epoch was being validated
+            return
+        self._take_snapshot()
+        rows = self.order[self.position * self.batch_size : (self.position + 1) * self.batch_size]
+        if self.schedule is not None:
+            self.optimizer.lr = self.schedule(self.steps)
+        loss = self.optimizer.step(_minibatch_loss(self.network, self.X[rows], self.y[rows]))
+        self.recorder.step_loss.append(loss)
+        self.position += 1
+        if self.every is not None and self.steps % self.every == 0 and self.position < self.batches:
+            self.save("running")
+
+    def _take_snapshot(self) -> None:
+        taken = self.recorder.snapshot_steps
+        if self.snapshots is None or self.steps % self.snapshots.every or (taken and taken[-1] == self.steps):
+            return
+        profile = self.snapshots.measure(self.network, self.optimizer.theta, self.X, self.y, self.steps)
+        self.recorder.add_snapshot(self.steps, profile)
+
+    def _end_epoch(self, bar: tqdm[Any], batches: int) -> None:
+        theta = self.optimizer.theta
+        record = EpochRecord(
+            epoch=self.epoch + 1,
+            steps=self.steps,
+            evaluations=self.optimizer.evaluations,
+            loss=float(np.mean(self.recorder.step_loss[-batches:])),
+            **_validate(self.network, theta, self.validation),
+            theta=theta,
+        )
+        self.recorder.add_epoch(record)
+        self.position, self.order = 0, None
+        bar.set_postfix(_shown(record))
+        if batches == self.batches and (self.every is None or self.steps % self.every == 0):
+            self.save("running")
+        if self.callback is not None:
+            try:
+                self.callback(record)
+            except StopIteration:
+                self.stopped = True
+
+    def save(self, status: Status) -> None:
+        """Write the checkpoint, where one is wanted."""
+        if self.file is None:
+            return
+        now = self.rng.bit_generator.state
+        metadata = {
+            "status": status,
+            **self._identity(),
+            "rng": {"epoch": now if self.order is None else self.epoch_rng, "now": now, "position": self.position},
+        }
+        self.file.write(self.optimizer.state_dict(), self.recorder, metadata)
+
+    def restore(self, resume: bool) -> None:
+        """Go on from the checkpoint if there is one; nothing is changed unless everything fits."""
+        if self.file is None or not self.file.path.exists():
+            return
+        path = str(self.file.path)
+        if not resume:
+            raise ValueError(f"checkpoint {path!r} exists: pass resume=True to go on from it, or move it away")
+        optimizer_state, recorder, metadata = read_run(path)
+        for name, here in self._identity().items():
+            if metadata[name] != here:
+                raise ValueError(
+                    f"checkpoint {path!r} is of another run: {name} was {metadata[name]} there and is {here} here"
+                )
+        state = metadata["rng"]
+        kind, kind_here = state["now"]["bit_generator"], self.rng.bit_generator.state["bit_generator"]
+        if kind != kind_here:
+            raise ValueError(f"checkpoint {path!r} needs an rng with the bit generator {kind}, got {kind_here}")
+        self.optimizer.load_state_dict(optimizer_state)
+        self.recorder, self.position = recorder, state["position"]
+        if self.position:
+            self.rng.bit_generator.state = self.epoch_rng = state["epoch"]
+            self.order = self.rng.permutation(len(self.X))
+        # last, because optimizer and shuffling may share one generator
+        self.rng.bit_generator.state = state["now"] if self.position else state["epoch"]
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what must agree for a run to go on; the optimizer checks its own part."""
+        return {
+            "network": describe(self.network),
+            "batch_size": self.batch_size,
+            "data": _digest(self.X, self.y),
+            "validation": None if self.validation is None else _digest(*self.validation),
+            "snapshots": None if self.snapshots is None else self.snapshots.describe(),
+        }
+
+
+@contextmanager
+def _interruptions() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event, so that it never tears a step; a second one interrupts as usual."""
+    event = threading.Event()
+    default = signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
+        yield event  # no signal arrives here, or somebody else takes care of it
+        return
+
+    def first(*_: object) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, default)
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, default)
+
+
+def _minibatch_loss(network: MLP, X: FloatArray, y: NDArray[Any]) -> ValueAndGrad:
+    return lambda theta: network.value_and_grad(theta, X, y)
+
+
+def _data(network: MLP, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
+    inputs, targets = matrix(X, "X"), np.asarray(y)
+    if targets.shape[:1] != (len(inputs),):
+        raise ValueError(f"y must have one entry for each of the {len(inputs)} rows of X, got shape {targets.shape}")
+    network.check_data(inputs, targets)
+    return inputs, targets
+
+
+def _validation_data(
+    network: MLP, validation: tuple[ArrayLike, ArrayLike] | None
+) -> tuple[FloatArray, NDArray[Any]] | None:
+    if validation is None:
+        return None
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise ValueError(f"validation must be a pair (X, y), got {type(validation).__name__}")
+    network.check_data(*validation)
+    return matrix(validation[0], "X"), np.asarray(validation[1])
+
+
+def _validate(
+    network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None
+) -> dict[str, float]:
+    """Loss and accuracy on the validation data, nan where there is none."""
+    accuracy = loss = np.nan
+    if validation is not None:
+        X, y = validation
+        loss = network.value(theta, X, y)
+        if network.loss.name == "cross_entropy":
+            accuracy = float(np.mean(network.predict(theta, X) == y))
+    return {"validation_loss": loss, "validation_accuracy": accuracy}
+
+
+def _shown(record: EpochRecord) -> dict[str, str]:
+    """What the progress bar says of an epoch: only what was measured."""
+    shown = {"loss": f"{record.loss:.4f}"}
+    if not np.isnan(record.validation_loss):
+        shown["validation"] = f"{record.validation_loss:.4f}"
+    if not np.isnan(record.validation_accuracy):
+        shown["accuracy"] = f"{record.validation_accuracy:.3f}"
+    return shown
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
