@@ -1,0 +1,138 @@
+"""From the texts of the command line to data, networks, optimizers and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from glasscurv import comparison, data, schedules
+from glasscurv.data import Split
+from glasscurv.networks import MLP
+from glasscurv.optimizers import Optimizer
+
+BUILT_IN: dict[str, Callable[[], Split]] = {
+    "digits": data.load_digits,
+    # Always the same points: seeds of a run compare starts, not data.
+    "spirals": lambda: data.two_spirals(rng=0),
+    "regression": lambda: data.regression(rng=0),
+}
+VALIDATION = 0.2
+
+
+class Streams(NamedTuple):
+    """Independent sources of random numbers, all from one seed."""
+
+    parameters: np.random.Generator
+    directions: np.random.Generator
+    shuffling: np.random.Generator
+
+
+def streams(seed: int) -> Streams:
+    """Return the three streams of a seed, the same as those of a comparison."""
+    return Streams(*(np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)))
+
+
+def load_data(name: str, labels: Path | None, validation: float | None) -> Split:
+    """Return built-in data, or those of a file, split."""
+    if name in BUILT_IN:
+        if validation is not None or labels is not None:
+            option = "--labels" if labels is not None else "--validation"
+            raise ValueError(f"{option} is for files; {name} comes with labels and validation data of its own")
+        return BUILT_IN[name]()
+    path = Path(name)
+    kind = path.suffix.lower()
+    if kind in (".npz", ".csv"):
+        if labels is not None:
+            raise ValueError(f"--labels is for IDX images; {path} holds the targets itself")
+        X, y = data.load_npz(_existing(path)) if kind == ".npz" else data.load_csv(_existing(path))
+    elif labels is not None:
+        X, y = data.load_idx(_existing(path), _existing(labels))
+    elif {".idx", ".gz"} & set(path.suffixes) or "ubyte" in path.name:
+        raise ValueError(f"{path} looks like IDX images: give the file of their labels with --labels")
+    else:
+        close = get_close_matches(name, BUILT_IN, 1)
+        guess = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(
+            f"--data must be digits, spirals, regression, FILE.npz, FILE.csv or IDX images with --labels, "
+            f"got {name!r}{guess}"
+        )
+    return data.split(X, y, VALIDATION if validation is None else validation)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def make_network(split: Split, layers: str, activation: str, loss: str | None) -> MLP:
+    """Return a network whose input and output fit the data."""
+    labelled = np.issubdtype(split.y.dtype, np.integer)
+    loss = loss or ("cross_entropy" if labelled else "mse")
+    if loss == "mse":
+        outputs = 1 if split.y.ndim == 1 else split.y.shape[1]
+    elif not labelled:
+        raise ValueError("--loss cross_entropy needs labels, and the targets of these data are no whole numbers")
+    else:
+        outputs = 1 + int(max(split.y.max(), split.y_validation.max()))
+        if outputs > len(split.y):
+            raise ValueError(
+                f"the targets are whole numbers up to {outputs - 1}, too many for labels of {len(split.y)} rows: "
+                "use --loss mse"
+            )
+    return MLP((split.X.shape[1], *hidden_widths(layers), outputs), activation=activation, loss=loss)
+
+
+def hidden_widths(text: str) -> tuple[int, ...]:
+    """Read widths joined by commas."""
+    try:
+        widths = tuple(int(width) for width in text.split(","))
+    except ValueError:
+        widths = ()
+    if not widths or min(widths) < 1:
+        raise ValueError(f"--layers must be widths ≥ 1 joined by commas, such as 64,64, got {text!r}")
+    return widths
+
+
+def fit_data(split: Split, network: MLP, dtype: str | np.dtype) -> Split:  # type: ignore[type-arg]
+    """Return the data in the precision of the parameters, with targets that suit the loss."""
+
+    def targets(y: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        return y.astype(dtype) if network.loss.name == "mse" else y
+
+    fitted = Split(
+        split.X.astype(dtype), targets(split.y), split.X_validation.astype(dtype), targets(split.y_validation)
+    )
+    network.check_data(fitted.X, fitted.y)
+    return fitted
+
+
+def make_optimizer(
+    name: str, theta0: np.ndarray, lr: float | None, options: Sequence[str], rng: np.random.Generator  # type: ignore[type-arg]
+) -> Optimizer:
+    """Return an optimizer from its name and texts of the form ``name=value``."""
+    parsed = comparison.parse_options(name, options)
+    rate = comparison.LEARNING_RATES.get(name) if lr is None else lr
+    return comparison.make_optimizer(name, theta0, rate, parsed, rng)
+
+
+def make_schedule(text: str, lr: float, steps: int) -> Callable[[int], float] | None:
+    """Read ``constant``, ``warmup:STEPS``, ``step:EVERY[,FACTOR]`` or ``cosine[:FINAL]``; None for a constant rate."""
+    kind, _, rest = text.partition(":")
+    values = rest.split(",") if rest else []
+    try:
+        if kind == "constant" and not values:
+            return None
+        if kind == "warmup" and len(values) == 1:
+            return schedules.warmup(lr, int(values[0]))
+        if kind == "step" and len(values) in (1, 2):
+            return schedules.step(lr, int(values[0]), *map(float, values[1:]))
+        if kind == "cosine" and len(values) <= 1:
+            return schedules.cosine(lr, steps, *map(float, values))
+    except ValueError as error:
+        raise ValueError(f"--schedule {text}: {error}") from error
+    raise ValueError(f"--schedule must be constant, warmup:STEPS, step:EVERY[,FACTOR] or cosine[:FINAL], got {text!r}")

@@ -1,0 +1,170 @@
+"""``glasscurv profile``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from glasscurv.cli import inputs, options
+from glasscurv.cli.output import check_figure, number, plain, print_json, print_table, save_figure
+from glasscurv.cli.training import Training
+from glasscurv.curvature import CurvatureProfile, curvature_profile
+from glasscurv.data import Split
+from glasscurv.networks import MLP
+from glasscurv.training import load_checkpoint
+
+MEANINGS = {
+    "glass": "the gradient jumps at boundaries",
+    "mixed": "glass gives way to a smooth loss at these lengths",
+    "kinks": "the gradient bends at boundaries but does not jump, or little glass lies in a smooth loss",
+    "smooth": "the loss bends without boundaries",
+    "none": "the loss is quadratic or flat as far as rounding lets see",
+    "unclear": "too few boundaries are met: more --samples, --rows or --length may tell",
+}
+
+OF_TRAINING = ("layers", "activation", "loss", "dtype", "optimizer", "lr", "option", "epochs", "batch_size")
+
+
+def profile(
+    context: typer.Context,
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="What `glasscurv train --checkpoint` saved. Without it, a network is trained.")
+    ] = None,
+    data: options.Data = "digits",
+    labels: options.Labels = None,
+    validation: options.Validation = None,
+    length: Annotated[
+        float,
+        typer.Option(help="Size of the movements of every parameter for which the curvature is wanted, in its own unit."),
+    ] = 1e-3,
+    samples: Annotated[
+        int, typer.Option(help="Random directions, for the curvature and for each of five lengths.", min=2)
+    ] = 16,
+    rows: Annotated[
+        int | None,
+        typer.Option(help="Measure the loss on so many training rows, drawn with the seed; by default on all.", min=1),
+    ] = None,
+    seed: options.Seed = 0,
+    layers: options.Layers = "64,64",
+    activation: options.ActivationOption = options.Activation.relu,
+    loss: options.LossOption = None,
+    dtype: options.Dtype = options.Precision.float64,
+    optimizer: options.OptimizerName = "alice",
+    lr: options.LearningRate = None,
+    option: options.Options = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training data; 0 measures the start.", min=0)] = 20,
+    batch_size: options.BatchSize = 100,
+    plot: options.Plot = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure where a network is glass: density, Hessian and exponent of every layer.
+
+    Takes the network from a checkpoint, or trains one as `glasscurv train` does with the same options.
+
+    \b
+    glasscurv profile run.ckpt --data digits --plot profile.png
+    glasscurv profile --data digits --layers 64,64 --epochs 5
+    glasscurv profile --data digits --activation tanh --epochs 5
+
+    The exponent p tells what bends the loss: half the second difference of the gradient grows like length^p in the mean
+    square. 1 is glass (the gradient jumps at random boundaries), 4 a smooth loss, 3 a gradient with kinks, as in the
+    output layer of a network of rectified linear units. It is fitted from a fourth of the length to four times it.
+
+    Densities are gradient² per length, Hessians gradient per length: means over the parameters of a layer. The share is
+    that of the loss's bend which no Hessian explains, for movements of the given length.
+    """
+    check_figure(plot)
+    if checkpoint is None:
+        chosen = Training(
+            data, labels, validation, layers, activation.value, None if loss is None else loss.value, dtype.value,
+            optimizer, lr, tuple(option or ()), batch_size, seed, epochs=epochs,
+        )  # fmt: skip
+        network, theta, split = chosen.start() if epochs == 0 else _trained(chosen, not quiet)
+    else:
+        given = [name for name in OF_TRAINING if _given(context, name)]
+        if given:
+            raise ValueError(f"--{given[0].replace('_', '-')} is for training, and the checkpoint holds a trained network")
+        saved = load_checkpoint(checkpoint)
+        network, theta = saved.network, saved.theta
+        split = inputs.fit_data(inputs.load_data(data, labels, validation), network, theta.dtype)
+    X, y = _rows(split, rows, seed)
+    found = curvature_profile(
+        lambda point: network.value_and_grad(point, X, y)[1],
+        theta,
+        network.groups,
+        length=length,
+        samples=samples,
+        rng=inputs.streams(seed).directions,
+    )
+    if as_json:
+        print_json(_record(found, network, len(X)))
+    else:
+        _print(found, network, len(X))
+    if plot is not None:
+        from glasscurv.plotting import plot_profile
+
+        save_figure(plot_profile(found), plot)
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _trained(chosen: Training, progress: bool) -> tuple[MLP, Any, Split]:
+    run = chosen.run(progress)
+    if run.history.status == "interrupted":
+        raise KeyboardInterrupt
+    return run.network, run.optimizer.theta, run.split
+
+
+def _rows(split: Split, rows: int | None, seed: int) -> tuple[Any, Any]:
+    if rows is None or rows >= len(split.X):
+        return split.X, split.y
+    kept = np.sort(inputs.streams(seed).shuffling.choice(len(split.X), rows, replace=False))
+    return split.X[kept], split.y[kept]
+
+
+def _record(found: CurvatureProfile, network: MLP, rows: int) -> dict[str, Any]:
+    measures = {field.name: getattr(found, field.name) for field in fields(found)}
+    names = measures.pop("groups")
+    common = {name: measures.pop(name) for name in ("length", "evaluations")}
+    table = [
+        {"layer": name, **{measure: plain(values[k]) for measure, values in measures.items()}}
+        for k, name in enumerate(names)
+    ]
+    return {"layers": list(network.layers), "activation": network.activation.name, "rows": rows, **common, "table": table}
+
+
+def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
+    widths = "-".join(map(str, network.layers))
+    table = Table(
+        title=f"{widths} {network.activation.name} network on {rows} rows, movements of length {found.length:g}, "
+        f"{found.evaluations} gradient evaluations"
+    )
+    table.add_column("layer")
+    units = ("", "gradient²/length", "gradient/length", "gradient/length", "gradient/length", "", "%")
+    names = ("parameters", "glass density", "mean |Hz|", "rms of Hz", "mean diagonal", "exponent", "share")
+    for name, unit in zip(names, units, strict=True):
+        table.add_column(f"{name}\n{unit}", justify="right")
+    for k, group in enumerate(found.groups):
+        hessians = (found.hessian_abs, found.hessian_rms, found.hessian_diagonal)
+        table.add_row(
+            group,
+            str(found.parameters[k]),
+            number(found.glass_density[k], digits=3),
+            *(number(values[k], digits=3) for values in hessians),
+            number(found.exponent[k], found.exponent_error[k], digits=3),
+            number(100 * found.glass_share[k], digits=3),
+        )
+    print_table(table)
+    print("Where is it glass?")
+    for k, (group, verdict) in enumerate(zip(found.groups, found.verdict, strict=True)):
+        exponent = number(found.exponent[k], found.exponent_error[k], digits=3)
+        print(f"  {group}: {verdict}: exponent {exponent}: {MEANINGS[verdict]}")

@@ -1,0 +1,132 @@
+"""A training as the command line describes it, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from glasscurv._typing import FloatArray
+from glasscurv.cli import inputs
+from glasscurv.cli.output import number
+from glasscurv.data import Split
+from glasscurv.networks import MLP
+from glasscurv.optimizers import Optimizer
+from glasscurv.training import History, Snapshots, train
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as the command line describes it."""
+
+    data: str
+    labels: Path | None
+    validation: float | None
+    layers: str
+    activation: str
+    loss: str | None
+    dtype: str
+    optimizer: str
+    lr: float | None
+    options: tuple[str, ...]
+    batch_size: int
+    seed: int
+    schedule: str = "constant"
+    steps: int | None = None
+    epochs: int | None = None
+    patience: int | None = None
+    snapshots: int | None = None
+
+    def start(self) -> tuple[MLP, FloatArray, Split]:
+        """Return network, initial parameters and data."""
+        split = inputs.load_data(self.data, self.labels, self.validation)
+        network = inputs.make_network(split, self.layers, self.activation, self.loss)
+        theta0 = network.initialize(inputs.streams(self.seed).parameters, dtype=self.dtype)
+        return network, theta0, inputs.fit_data(split, network, self.dtype)
+
+    def run(self, progress: bool, **saving: Any) -> Run:
+        """Train."""
+        network, theta0, split = self.start()
+        random = inputs.streams(self.seed)
+        optimizer = inputs.make_optimizer(self.optimizer, theta0, self.lr, self.options, random.directions)
+        epochs = 20 if self.epochs is None and self.steps is None else self.epochs
+        steps = self.steps or (epochs or 0) * -(-len(split.X) // self.batch_size)
+        lr = float(optimizer.lr)
+        start = perf_counter()
+        history = train(
+            network,
+            optimizer,
+            split.X,
+            split.y,
+            epochs,
+            self.batch_size,
+            validation=(split.X_validation, split.y_validation),
+            rng=random.shuffling,
+            progress=progress,
+            steps=self.steps,
+            schedule=inputs.make_schedule(self.schedule, lr, steps),
+            patience=self.patience,
+            snapshots=None if self.snapshots is None else Snapshots(every=self.snapshots, length=1e-3, rows=1000),
+            **saving,
+        )
+        return Run(self, network, optimizer, split, history, lr, perf_counter() - start)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training that is over: what was chosen, what came of it, and the seconds it took."""
+
+    chosen: Training
+    network: MLP
+    optimizer: Optimizer
+    split: Split
+    history: History
+    lr: float
+    seconds: float
+
+    def summary(self) -> dict[str, Any]:
+        """Return the result for machines."""
+        history, best = self.history, self.history.best_epoch
+        return {
+            "status": history.status,
+            "data": self.chosen.data,
+            "layers": list(self.network.layers),
+            "activation": self.network.activation.name,
+            "loss_function": self.network.loss.name,
+            "parameters": self.network.size,
+            "optimizer": self.chosen.optimizer,
+            "lr": self.lr,
+            "options": self.optimizer.options,
+            "seed": self.chosen.seed,
+            "epochs": len(history.loss),
+            "steps": len(history.step_loss),
+            "evaluations": self.optimizer.evaluations,
+            "loss": _last(history.loss),
+            "validation_loss": _last(history.validation_loss),
+            "validation_accuracy": _last(history.validation_accuracy),
+            "best_epoch": best,
+            "best_validation_loss": None if best is None else history.validation_loss[best - 1],
+            "seconds": round(self.seconds, 3),
+        }
+
+    def print_summary(self) -> None:
+        """Print the result for people."""
+        found = self.summary()
+        widths = "-".join(map(str, found["layers"]))
+        print(
+            f"{found['status']}: {widths} {found['activation']} network, {found['optimizer']} with lr {self.lr:.3g}, "
+            f"{found['epochs']} epochs, {found['steps']} steps, {found['evaluations']} gradient evaluations, "
+            f"{self.seconds:.1f} s"
+        )
+        if found["loss"] is None:
+            return
+        print(f"training loss        {number(found['loss'])}")
+        best = f"   (least {number(found['best_validation_loss'])} after epoch {found['best_epoch']})"
+        print(f"validation loss      {number(found['validation_loss'])}{best if found['best_epoch'] else ''}")
+        if found["validation_accuracy"] is not None:
+            print(f"validation accuracy  {100 * found['validation_accuracy']:.1f} %")
+
+
+def _last(values: Any) -> float | None:
+    return None if values is None or not len(values) else float(values[-1])
