@@ -233,8 +233,10 @@ def mean_interval(values: FloatArray) -> tuple[float, float]:
         return math.nan, math.nan
     if kept.size == 1:
         return float(kept[0]), math.nan
-    quantile = stdtrit(kept.size - 1, (1 + CONFIDENCE) / 2)
-    return float(kept.mean()), float(quantile * kept.std(ddof=1) / math.sqrt(kept.size))
+    exponent = int(np.frexp(np.abs(kept).max())[1])
+    scaled = np.ldexp(kept, -exponent)  # exact, and the squares of runs that went far astray do not overflow
+    half = stdtrit(kept.size - 1, (1 + CONFIDENCE) / 2) * scaled.std(ddof=1) / math.sqrt(kept.size)
+    return float(np.ldexp(scaled.mean(), exponent)), float(np.ldexp(half, exponent))
 
 
 def _row(result: MethodResult) -> dict[str, Any]:

@@ -131,11 +131,18 @@ def _tune(
         table = [[trial for trial in mine if trial.lr == lr] for lr in grid]
         tuning = Tuning(
             lr=grid,
-            evaluations=np.array([np.mean([trial.at_target("evaluations") for trial in row]) for row in table]),
-            metric=np.array([np.mean([trial.final(setting.metric) for trial in row]) for row in table]),
+            evaluations=np.array([_mean([trial.at_target("evaluations") for trial in row]) for row in table]),
+            metric=np.array([_mean([trial.final(setting.metric) for trial in row]) for row in table]),
         )
         found[name] = tuning, tuning.best(sign)
     return found
+
+
+def _mean(values: list[float]) -> float:
+    """Mean, nan where an entry is nan or the sum overflows."""
+    with np.errstate(over="ignore"):
+        mean = float(np.mean(values))
+    return mean if math.isfinite(mean) else math.nan
 
 
 def _evaluate(

@@ -165,7 +165,10 @@ def _run_lbfgs(setting: Setting, method: Method, theta0: FloatArray, record: _Re
         if calls == setting.epochs:  # each costs an epoch of minibatches
             raise _Spent
         calls += 1
-        return network.value_and_grad(theta, X, y)
+        loss, gradient = network.value_and_grad(theta, X, y)
+        if calls == 1 and not np.isfinite(loss):  # later ones are the line search's to deal with
+            raise NonFiniteError(f"non-finite loss at the start: {loss}")
+        return loss, gradient
 
     def callback(intermediate_result: OptimizeResult) -> None:
         nonlocal iterations
