@@ -1,0 +1,205 @@
+"""``glasscurv compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from glasscurv import comparison
+from glasscurv.cli import inputs, options
+from glasscurv.cli.output import (
+    check_figure,
+    check_writable,
+    note,
+    number,
+    plain,
+    print_json,
+    print_table,
+    save_figure,
+)
+from glasscurv.comparison import Comparison, Method
+
+
+class Metric(str, Enum):
+    """What a target is set for."""
+
+    validation_loss = "validation_loss"
+    validation_accuracy = "validation_accuracy"
+    loss = "loss"
+
+
+OPTIMIZERS = ("alice", "adam", "sgd:momentum=0.9")
+FIRST_TUNING_SEED = 1001
+
+
+def compare(
+    data: options.Data = "digits",
+    labels: options.Labels = None,
+    validation: options.Validation = None,
+    layers: options.Layers = "64,64",
+    activation: options.ActivationOption = options.Activation.relu,
+    loss: options.LossOption = None,
+    optimizer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A method: [NAME=]OPTIMIZER[:OPTION=VALUE,…], such as alice:hessian=rms,quick_steps=0,lr=0.01; repeat it "
+            "for each. Optimizers are alice, sgd, adam, adamw, adahessian and lbfgs. Without lr the learning rate is "
+            f"tuned. By default {', '.join(OPTIMIZERS)}.",
+            metavar="METHOD",
+            rich_help_panel=options.OPTIMIZER,
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each method: seeds 0, 1, …", min=1)] = 10,
+    epochs: Annotated[
+        int, typer.Option(help="Budget: every run may take as many gradients as so many passes have minibatches.", min=1)
+    ] = 20,
+    batch_size: options.BatchSize = 100,
+    target: Annotated[
+        float | None, typer.Option(help="Count the work until --metric is as good as this at the end of an epoch.")
+    ] = None,
+    metric: Annotated[
+        Metric, typer.Option(help="Accuracies are shares: 0.95 is 95 %.")
+    ] = Metric.validation_loss,
+    lr_grid: Annotated[
+        str | None,
+        typer.Option(
+            help="Learning rates to try, the same for all; by default seven around a middling one for each optimizer.",
+            metavar="LOW,HIGH,COUNT",
+            rich_help_panel=options.OPTIMIZER,
+        ),
+    ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            help="Tune learning rates that are not given, or take the middling ones.", rich_help_panel=options.OPTIMIZER
+        ),
+    ] = True,
+    tuning_seeds: Annotated[
+        int,
+        typer.Option(
+            help=f"Runs of each learning rate: seeds {FIRST_TUNING_SEED}, …", min=1, rich_help_panel=options.OPTIMIZER
+        ),
+    ] = 2,
+    workers: Annotated[int, typer.Option(help="Processes; the results do not depend on them.", min=1)] = 1,
+    load: Annotated[
+        Path | None,
+        typer.Option(help="Show what --save wrote earlier instead of running.", metavar="FILE", rich_help_panel=options.OUTPUT),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Write everything, curves included, to this .json.", metavar="FILE", rich_help_panel=options.OUTPUT),
+    ] = None,
+    plot: options.Plot = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare optimizers fairly: equal starts, equal minibatches, equal numbers of gradients, tuned learning rates.
+
+    A step of Alice costs up to three gradients and gets no discount: all methods may take the same number of them.
+    The table gives means over seeds with 95 % Student-t intervals; work to the target is a mean over the runs that
+    reached it, so read it together with how many did.
+
+    \b
+    glasscurv compare --optimizer alice --optimizer adam --epochs 10 --seeds 5 --target 0.15
+    glasscurv compare --data spirals --layers 32,32 --optimizer alice:hessian=rms --optimizer adam:lr=0.01 --epochs 40
+    glasscurv compare --epochs 10 --save digits.json --workers 2
+    glasscurv compare --load digits.json --plot digits.png
+
+    Evaluations are gradients of one minibatch; seconds are wall-clock time of training without validation and tuning,
+    and mean something only on a machine that does nothing else.
+    """
+    check_figure(plot)
+    check_writable(save, "--save", (".json",))
+    if load is not None:
+        found = Comparison.from_json(load)
+    else:
+        split = inputs.load_data(data, labels, validation)
+        network = inputs.make_network(split, layers, activation.value, None if loss is None else loss.value)
+        found = comparison.compare(
+            _methods(optimizer or OPTIMIZERS, tune),
+            network,
+            inputs.fit_data(split, network, "float64"),
+            seeds=range(seeds),
+            epochs=epochs,
+            batch_size=batch_size,
+            target=target,
+            metric=metric.value,
+            lr_grid=None if lr_grid is None else _grid(lr_grid),
+            tuning_seeds=range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning_seeds),
+            workers=workers,
+            progress=not quiet,
+        )
+    if save is not None:
+        found.to_json(save)
+        note(f"comparison: {save}")
+    if as_json:
+        print_json(_record(found))
+    else:
+        _print(found)
+    if plot is not None:
+        from glasscurv.plotting import plot_comparison
+
+        save_figure(plot_comparison(found), plot)
+
+
+def _methods(texts: Sequence[str], tune: bool) -> list[Method]:
+    methods = [comparison.parse_method(text) for text in texts]
+    if tune:
+        return methods
+    rates = comparison.LEARNING_RATES
+    return [
+        Method(m.name, m.optimizer, rates.get(m.optimizer) if m.lr is None else m.lr, m.options) for m in methods
+    ]
+
+
+def _grid(text: str) -> tuple[float, float, int]:
+    try:
+        low, high, count = text.split(",")
+        return float(low), float(high), int(count)
+    except ValueError:
+        raise ValueError(f"--lr-grid must be LOW,HIGH,COUNT, such as 1e-4,1e-1,7, got {text!r}") from None
+
+
+def _record(found: Comparison) -> dict[str, Any]:
+    names = ("metric", "target", "epochs", "batch_size", "budget", "seeds", "layers", "activation", "loss")
+    return {**{name: getattr(found, name) for name in names}, "table": plain(found.rows())}
+
+
+def _print(found: Comparison) -> None:
+    widths = "-".join(map(str, found.layers))
+    table = Table(
+        title=f"{widths} {found.activation} network, {found.training_rows} rows, at most {found.budget} gradient evaluations, "
+        f"{len(found.seeds)} seeds: means ± 95 % intervals"
+    )
+    table.add_column("method", overflow="fold")
+    columns = {"lr": "learning rate", "loss": "training\nloss", "validation_loss": "validation\nloss"}
+    if found.loss == "cross_entropy":
+        columns["validation_accuracy"] = "validation\naccuracy (%)"
+    if found.target is not None:
+        columns |= {"evaluations": "evaluations\nto target", "seconds": "seconds\nto target", "reached": "reached"}
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for row in found.rows():
+        table.add_row(row["method"], *(_cell(name, row) for name in columns))
+    print_table(table)
+    if found.target is not None:
+        print(f"The target is a {found.metric.replace('_', ' ')} of {found.target:g}.")
+    for row in found.rows():
+        if row["at_edge"]:
+            print(f"{row['method']}: the learning rate is at the edge of its grid; a better one may lie outside.")
+        if row["failed"]:
+            print(f"{row['method']}: {row['failed']} of {row['seeds']} runs diverged and are left out of the final values.")
+
+
+def _cell(name: str, row: dict[str, Any]) -> str:
+    if name == "reached":
+        return f"{row['reached']} of {row['seeds']}"
+    if name == "lr":
+        return number(row["lr"], digits=3) + (" (edge)" if row["at_edge"] else "")
+    scale, digits = (100, 3) if name == "validation_accuracy" else (1, 4 if name == "evaluations" else 3)
+    return number(scale * row[name], scale * row[f"{name}_interval"], digits)
