@@ -7,12 +7,14 @@ Colours are those of Okabe and Ito, which the colour-blind tell apart; line styl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glasscurv._typing import FloatArray
+from glasscurv.comparison import Comparison, MethodResult
+from glasscurv.comparison.results import mean_interval
 from glasscurv.curvature import CurvatureProfile
 from glasscurv.training import History, SnapshotHistory
 
@@ -23,7 +25,7 @@ try:
 except ImportError as error:
     raise ImportError("figures need matplotlib: pip install 'glasscurv[plot]'") from error
 
-__all__ = ["plot_history", "plot_profile"]
+__all__ = ["plot_comparison", "plot_history", "plot_profile"]
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, BLACK = COLOURS = (
     "#0072B2",
@@ -40,6 +42,14 @@ LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
 DENSITY = "glass density\n(gradient² / length)"
 HESSIAN = "Hessian\n(gradient / length)"
+PERCENT = 100
+FIELDS = {
+    "loss": "training loss",
+    "validation_loss": "validation loss",
+    "validation_accuracy": "validation accuracy (%)",
+    "evaluations": "gradient evaluations",
+    "seconds": "seconds",
+}
 EXPONENT = "exponent of the\nsecond difference"
 
 
@@ -153,7 +163,9 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
         bar.set_hatch("" if verdict == "glass" else "///")
         bar.set_edgecolor("white")
         height = np.nan_to_num(bar.get_height())
-        share.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", ha="center", fontsize=12)
+        share.annotate(
+            verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", ha="center", fontsize=12
+        )
     share.set_ylim(0, 112)
     share.set_yticks([0, 25, 50, 75, 100])
     share.set_ylabel("share of the bend\nbeyond the Hessian (%)", fontsize=13)
@@ -164,14 +176,73 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
     return figure
 
 
+def plot_comparison(comparison: Comparison) -> Figure:
+    """Draw learning curves of every method and the work that it took to the target.
+
+    Above are means over seeds with 95 % intervals against gradient evaluations and seconds, of the runs that did not
+    fail; below every run as a dot, and means with 95 % intervals: evaluations and seconds to the target, or without a
+    target the metric and the training loss in the end. The names below are the legend for all.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What `glasscurv.comparison.compare` returned.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError
+        Not a Comparison.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> from glasscurv import plotting
+    >>> spirals, net = gc.data.two_spirals(60, rng=0), gc.MLP((2, 8, 2))
+    >>> comparison = gc.comparison.compare(["sgd:lr=0.1", "adam:lr=0.01"], net, spirals, seeds=range(2), epochs=3,
+    ...                                    batch_size=20, progress=False)
+    >>> figure = plotting.plot_comparison(comparison)
+    >>> [axes.get_xlabel() for axes in figure.axes[:2]]
+    ['gradient evaluations', 'seconds']
+    """
+    if not isinstance(comparison, Comparison):
+        raise TypeError(f"comparison must be a Comparison, got {type(comparison).__name__}")
+    count = len(comparison.results)
+    dots_height = 1.4 + 0.34 * count
+    figure = Figure(figsize=(12.4, 4.2 + dots_height), layout="constrained")
+    (by_evaluations, by_seconds), (left, right) = figure.subplots(2, 2, height_ratios=(4.2, dots_height))
+    for ax in (by_evaluations, by_seconds, left, right):
+        _tidy(ax)
+    by_seconds.sharey(by_evaluations)
+    for ax, work, label in ((by_evaluations, "evaluations", "gradient evaluations"), (by_seconds, "seconds", "seconds")):
+        for k, result in enumerate(comparison.results):
+            _draw_curve(ax, result, work, comparison.metric, _style(k))
+        _draw_metric_axis(ax, comparison)
+        ax.set_xlabel(label, fontsize=13)
+    by_seconds.set_ylabel("")
+    metrics = dict.fromkeys((comparison.metric, "loss" if comparison.metric != "loss" else "validation_loss"))
+    columns = ("evaluations", "seconds") if comparison.target is not None else tuple(metrics)
+    for ax, column in ((left, columns[0]), (right, columns[1])):
+        _draw_dots(ax, comparison, column)
+    right.set_yticklabels([])
+    return figure
+
+
 def _figure(rows: int, columns: int, width: float = 5.4, height: float = 3.7) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
-        ax.tick_params(labelsize=12)
-        ax.grid(alpha=0.3)
-        ax.spines[["top", "right"]].set_visible(False)
+        _tidy(ax)
     return figure, axes
+
+
+def _tidy(ax: Axes) -> None:
+    ax.tick_params(labelsize=12)
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_losses(ax: Axes, history: History) -> None:
@@ -254,6 +325,60 @@ def _draw_kinds(ax: Axes) -> None:
     ax.set_yticks([1, 2, 3, 4])
 
 
+def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: dict[str, Any]) -> None:
+    """Mean and interval over the runs, where all of them have been."""
+    runs = [trial for trial in result.trials if not trial.failed]
+    if not runs:
+        return
+    works = [getattr(trial, work).astype(np.float64) for trial in runs]
+    start, end = max(x[0] for x in works), min(x[-1] for x in works)
+    x = np.unique(np.concatenate(works)) if work == "evaluations" else np.linspace(start, end, 200)
+    x = x[(start <= x) & (x <= end)]
+    scale = PERCENT if metric == "validation_accuracy" else 1
+    values = np.array([np.interp(x, own, scale * getattr(trial, metric)) for own, trial in zip(works, runs, strict=True)])
+    mean, half = np.array([mean_interval(column) for column in values.T]).T
+    ax.plot(x, mean, **style, markevery=(len(x) // 10, max(len(x) // 5, 1)))
+    ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.18, lw=0)
+
+
+def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:
+    scale = 1
+    if comparison.metric == "validation_accuracy":
+        scale = PERCENT
+    else:
+        ax.set_yscale("log", nonpositive="clip")
+    ax.set_ylabel(FIELDS[comparison.metric], fontsize=13)
+    if comparison.target is not None:
+        ax.axhline(scale * comparison.target, color=GREY, ls=LINES[1], lw=1.6, zorder=1)
+        place = ((1, scale * comparison.target), (-2, 3), ("axes fraction", "data"), "offset points")
+        ax.annotate("target", *place, ha="right", fontsize=12)
+
+
+def _draw_dots(ax: Axes, comparison: Comparison, column: str) -> None:
+    """One line a method: a dot for every run, the mean with its interval, and how many reached the target."""
+    reaching = column in ("evaluations", "seconds")
+    scale = PERCENT if column == "validation_accuracy" else 1
+    for k, result in enumerate(comparison.results):
+        style = _style(k)
+        values = scale * (result.at_target(column) if reaching else result.final(column))
+        ax.scatter(values, np.full(values.size, k + 0.22), s=14, color=style["color"], alpha=0.5, lw=0)
+        mean, half = mean_interval(values)
+        bars = {"capsize": 5, "elinewidth": 2, "capthick": 2, "color": style["color"], "marker": style["marker"]}
+        ax.errorbar(mean, k - 0.12, xerr=_finite(half), ms=9, **bars)
+        if missed := int(np.isnan(values).sum()):
+            text = f"{missed} of {values.size} {'missed' if reaching else 'failed'}"
+            ax.annotate(text, (1, k), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=11)
+    if column != "validation_accuracy":
+        ax.set_xscale("log", nonpositive="mask")
+        _decades(ax, "x")
+    ax.set_yticks(range(len(comparison.results)), [result.method.name for result in comparison.results])
+    for k, label in enumerate(ax.get_yticklabels()):
+        label.set_color(_style(k)["color"])
+    ax.set_ylim(len(comparison.results) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(FIELDS[column] + (" to the target" if reaching else " in the end"), fontsize=13)
+
+
 def _style(k: int) -> dict[str, Any]:
     """Colour, line and marker that no other of the first 21 has."""
     cycle = k // len(COLOURS)
@@ -261,12 +386,13 @@ def _style(k: int) -> dict[str, Any]:
     return {"color": COLOURS[k % len(COLOURS)], "ls": LINES[cycle % len(LINES)], "marker": marker, "ms": 6, "lw": 2}
 
 
-def _decades(ax: Axes) -> None:
+def _decades(ax: Axes, which: Literal["x", "y"] = "y") -> None:
     """Show numbers on a logarithmic axis that spans a decade or less, too."""
-    low, high = ax.get_ylim()
+    low, high = ax.get_ylim() if which == "y" else ax.get_xlim()
+    axis = ax.yaxis if which == "y" else ax.xaxis
     if high < 20 * low:
-        ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-        ax.yaxis.set_minor_formatter("{x:.3g}")
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_minor_formatter("{x:.3g}")
         ax.tick_params(which="minor", labelsize=11)
 
 

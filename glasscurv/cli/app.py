@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -29,13 +30,18 @@ app = typer.Typer(
 )
 
 
+def _unwrapped(command: Callable[..., None]) -> str:
+    """Return a docstring whose paragraphs are lines for the terminal to wrap; those that begin with \\b stay."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(each if each.startswith("\b") else " ".join(each.splitlines()) for each in paragraphs)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         version()
         raise typer.Exit
 
 
-@app.callback()
 def glasscurv(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the versions and stop.")
@@ -55,7 +61,6 @@ def glasscurv(
     """
 
 
-@app.command()
 def version(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Print the versions of the library, Python, NumPy and Numba: what a bug report should say."""
     import numba
@@ -75,9 +80,9 @@ def version(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
         print(", ".join(f"{name} {number}" for name, number in versions.items()))
 
 
-app.command()(train)
-app.command()(profile)
-app.command()(compare)
+app.callback(help=_unwrapped(glasscurv))(glasscurv)
+for command in (train, profile, compare, version):
+    app.command(help=_unwrapped(command))(command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

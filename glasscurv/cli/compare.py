@@ -56,15 +56,14 @@ def compare(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each method: seeds 0, 1, …", min=1)] = 10,
     epochs: Annotated[
-        int, typer.Option(help="Budget: every run may take as many gradients as so many passes have minibatches.", min=1)
+        int,
+        typer.Option(help="Budget: every run may take as many gradients as so many passes have minibatches.", min=1),
     ] = 20,
     batch_size: options.BatchSize = 100,
     target: Annotated[
         float | None, typer.Option(help="Count the work until --metric is as good as this at the end of an epoch.")
     ] = None,
-    metric: Annotated[
-        Metric, typer.Option(help="Accuracies are shares: 0.95 is 95 %.")
-    ] = Metric.validation_loss,
+    metric: Annotated[Metric, typer.Option(help="Accuracies are shares: 0.95 is 95 %.")] = Metric.validation_loss,
     lr_grid: Annotated[
         str | None,
         typer.Option(
@@ -88,11 +87,15 @@ def compare(
     workers: Annotated[int, typer.Option(help="Processes; the results do not depend on them.", min=1)] = 1,
     load: Annotated[
         Path | None,
-        typer.Option(help="Show what --save wrote earlier instead of running.", metavar="FILE", rich_help_panel=options.OUTPUT),
+        typer.Option(
+            help="Show what --save wrote earlier instead of running.", metavar="FILE", rich_help_panel=options.OUTPUT
+        ),
     ] = None,
     save: Annotated[
         Path | None,
-        typer.Option(help="Write everything, curves included, to this .json.", metavar="FILE", rich_help_panel=options.OUTPUT),
+        typer.Option(
+            help="Write everything, curves included, to this .json.", metavar="FILE", rich_help_panel=options.OUTPUT
+        ),
     ] = None,
     plot: options.Plot = None,
     as_json: options.Json = False,
@@ -152,9 +155,7 @@ def _methods(texts: Sequence[str], tune: bool) -> list[Method]:
     if tune:
         return methods
     rates = comparison.LEARNING_RATES
-    return [
-        Method(m.name, m.optimizer, rates.get(m.optimizer) if m.lr is None else m.lr, m.options) for m in methods
-    ]
+    return [Method(m.name, m.optimizer, rates.get(m.optimizer) if m.lr is None else m.lr, m.options) for m in methods]
 
 
 def _grid(text: str) -> tuple[float, float, int]:
@@ -193,7 +194,9 @@ def _print(found: Comparison) -> None:
         if row["at_edge"]:
             print(f"{row['method']}: the learning rate is at the edge of its grid; a better one may lie outside.")
         if row["failed"]:
-            print(f"{row['method']}: {row['failed']} of {row['seeds']} runs diverged and are left out of the final values.")
+            print(
+                f"{row['method']}: {row['failed']} of {row['seeds']} runs diverged and are left out of the final values."
+            )
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:

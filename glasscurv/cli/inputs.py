@@ -112,7 +112,11 @@ def fit_data(split: Split, network: MLP, dtype: str | np.dtype) -> Split:  # typ
 
 
 def make_optimizer(
-    name: str, theta0: np.ndarray, lr: float | None, options: Sequence[str], rng: np.random.Generator  # type: ignore[type-arg]
+    name: str,
+    theta0: np.ndarray,
+    lr: float | None,
+    options: Sequence[str],
+    rng: np.random.Generator,  # type: ignore[type-arg]
 ) -> Optimizer:
     """Return an optimizer from its name and texts of the form ``name=value``."""
     parsed = comparison.parse_options(name, options)

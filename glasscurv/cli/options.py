@@ -81,8 +81,8 @@ OptimizerName = Annotated[
 LearningRate = Annotated[
     float | None,
     typer.Option(
-        help="Learning rate: for alice half the greatest step in units of the gradient's relative size, and the length "
-        "at which it measures curvature. By default a middling one for the optimizer.",
+        help="Learning rate; for alice the scale of its longest steps, and the length at which it measures curvature. By "
+        "default a middling one for the optimizer.",
         rich_help_panel=OPTIMIZER,
     ),
 ]

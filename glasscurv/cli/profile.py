@@ -40,7 +40,9 @@ def profile(
     validation: options.Validation = None,
     length: Annotated[
         float,
-        typer.Option(help="Size of the movements of every parameter for which the curvature is wanted, in its own unit."),
+        typer.Option(
+            help="Size of the movements of every parameter for which the curvature is wanted, in its own unit."
+        ),
     ] = 1e-3,
     samples: Annotated[
         int, typer.Option(help="Random directions, for the curvature and for each of five lengths.", min=2)
@@ -89,7 +91,9 @@ def profile(
     else:
         given = [name for name in OF_TRAINING if _given(context, name)]
         if given:
-            raise ValueError(f"--{given[0].replace('_', '-')} is for training, and the checkpoint holds a trained network")
+            raise ValueError(
+                f"--{given[0].replace('_', '-')} is for training, and the checkpoint holds a trained network"
+            )
         saved = load_checkpoint(checkpoint)
         network, theta = saved.network, saved.theta
         split = inputs.fit_data(inputs.load_data(data, labels, validation), network, theta.dtype)
@@ -139,7 +143,13 @@ def _record(found: CurvatureProfile, network: MLP, rows: int) -> dict[str, Any]:
         {"layer": name, **{measure: plain(values[k]) for measure, values in measures.items()}}
         for k, name in enumerate(names)
     ]
-    return {"layers": list(network.layers), "activation": network.activation.name, "rows": rows, **common, "table": table}
+    return {
+        "layers": list(network.layers),
+        "activation": network.activation.name,
+        "rows": rows,
+        **common,
+        "table": table,
+    }
 
 
 def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:

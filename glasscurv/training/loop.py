@@ -371,9 +371,7 @@ def _validation_data(
     return matrix(validation[0], "X"), np.asarray(validation[1])
 
 
-def _validate(
-    network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None
-) -> dict[str, float]:
+def _validate(network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None) -> dict[str, float]:
     """Loss and accuracy on the validation data, nan where there is none."""
     accuracy = loss = np.nan
     if validation is not None:
