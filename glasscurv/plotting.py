@@ -163,10 +163,9 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
         bar.set_hatch("" if verdict == "glass" else "///")
         bar.set_edgecolor("white")
         height = np.nan_to_num(bar.get_height())
-        share.annotate(
-            verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", ha="center", fontsize=12
-        )
-    share.set_ylim(0, 112)
+        turn = {"rotation": 0 if len(x) <= 5 else 60, "ha": "center", "fontsize": 12}
+        share.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", **turn)
+    share.set_ylim(0, 120)
     share.set_yticks([0, 25, 50, 75, 100])
     share.set_ylabel("share of the bend\nbeyond the Hessian (%)", fontsize=13)
     for ax in (density, hessian, exponent, share):
@@ -179,8 +178,8 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
 def plot_comparison(comparison: Comparison) -> Figure:
     """Draw learning curves of every method and the work that it took to the target.
 
-    Above are means over seeds with 95 % intervals against gradient evaluations and seconds, of the runs that did not
-    fail; below every run as a dot, and means with 95 % intervals: evaluations and seconds to the target, or without a
+    Above are means over seeds after each epoch with 95 % intervals, against mean gradient evaluations and seconds, of
+    the runs that did not fail; below every run as a dot, and means with 95 % intervals: evaluations and seconds to the target, or without a
     target the metric and the training loss in the end. The names below are the legend for all.
 
     Parameters
@@ -217,12 +216,18 @@ def plot_comparison(comparison: Comparison) -> Figure:
     for ax in (by_evaluations, by_seconds, left, right):
         _tidy(ax)
     by_seconds.sharey(by_evaluations)
-    for ax, work, label in ((by_evaluations, "evaluations", "gradient evaluations"), (by_seconds, "seconds", "seconds")):
+    for ax, work, label in (
+        (by_evaluations, "evaluations", "gradient evaluations"),
+        (by_seconds, "seconds", "seconds"),
+    ):
         for k, result in enumerate(comparison.results):
             _draw_curve(ax, result, work, comparison.metric, _style(k))
-        _draw_metric_axis(ax, comparison)
         ax.set_xlabel(label, fontsize=13)
+    for ax in (by_evaluations, by_seconds):
+        _draw_metric_axis(ax, comparison)
     by_seconds.set_ylabel("")
+    if by_seconds.lines:
+        by_seconds.set_xscale("log")
     metrics = dict.fromkeys((comparison.metric, "loss" if comparison.metric != "loss" else "validation_loss"))
     columns = ("evaluations", "seconds") if comparison.target is not None else tuple(metrics)
     for ax, column in ((left, columns[0]), (right, columns[1])):
@@ -326,57 +331,71 @@ def _draw_kinds(ax: Axes) -> None:
 
 
 def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: dict[str, Any]) -> None:
-    """Mean and interval over the runs, where all of them have been."""
+    """A point for each epoch that all runs have finished: mean work and mean metric with its interval."""
     runs = [trial for trial in result.trials if not trial.failed]
-    if not runs:
+    records = min((len(trial.loss) for trial in runs), default=0)
+    if not records:
         return
-    works = [getattr(trial, work).astype(np.float64) for trial in runs]
-    start, end = max(x[0] for x in works), min(x[-1] for x in works)
-    x = np.unique(np.concatenate(works)) if work == "evaluations" else np.linspace(start, end, 200)
-    x = x[(start <= x) & (x <= end)]
+    x = np.mean([getattr(trial, work)[:records] for trial in runs], axis=0)
     scale = PERCENT if metric == "validation_accuracy" else 1
-    values = np.array([np.interp(x, own, scale * getattr(trial, metric)) for own, trial in zip(works, runs, strict=True)])
+    values = scale * np.array([getattr(trial, metric)[:records] for trial in runs])
     mean, half = np.array([mean_interval(column) for column in values.T]).T
-    ax.plot(x, mean, **style, markevery=(len(x) // 10, max(len(x) // 5, 1)))
+    ax.plot(x, mean, **style, markevery=(records // 10, max(records // 5, 1)))
     ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.18, lw=0)
 
 
 def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:
-    scale = 1
-    if comparison.metric == "validation_accuracy":
-        scale = PERCENT
-    else:
-        ax.set_yscale("log", nonpositive="clip")
-    ax.set_ylabel(FIELDS[comparison.metric], fontsize=13)
+    """The range is that of the means and the target: bands may reach out of it."""
+    scale = PERCENT if comparison.metric == "validation_accuracy" else 1
+    shown = [line.get_ydata() for line in ax.lines]
     if comparison.target is not None:
-        ax.axhline(scale * comparison.target, color=GREY, ls=LINES[1], lw=1.6, zorder=1)
-        place = ((1, scale * comparison.target), (-2, 3), ("axes fraction", "data"), "offset points")
-        ax.annotate("target", *place, ha="right", fontsize=12)
+        target = scale * comparison.target
+        shown.append([target])
+        ax.axhline(target, color=GREY, ls=LINES[1], lw=1.6, zorder=1)
+        place = ((1, target), (4, 0), ("axes fraction", "data"), "offset points")
+        ax.annotate("target", *place, va="center", fontsize=12)
+    values = np.concatenate([np.asarray(y, np.float64) for y in shown]) if shown else np.empty(0)
+    values = values[np.isfinite(values)]
+    if comparison.metric != "validation_accuracy" and values.size and values.min() > 0:
+        ax.set_yscale("log", nonpositive="clip")
+        ax.set_ylim(values.min() / 1.4, values.max() * 1.4)
+        _decades(ax)
+    ax.set_ylabel(FIELDS[comparison.metric], fontsize=13)
 
 
 def _draw_dots(ax: Axes, comparison: Comparison, column: str) -> None:
-    """One line a method: a dot for every run, the mean with its interval, and how many reached the target."""
+    """One line a method: a dot for every run, the mean with its interval, and how many missed the target."""
     reaching = column in ("evaluations", "seconds")
     scale = PERCENT if column == "validation_accuracy" else 1
-    for k, result in enumerate(comparison.results):
-        style = _style(k)
-        values = scale * (result.at_target(column) if reaching else result.final(column))
-        ax.scatter(values, np.full(values.size, k + 0.22), s=14, color=style["color"], alpha=0.5, lw=0)
-        mean, half = mean_interval(values)
-        bars = {"capsize": 5, "elinewidth": 2, "capthick": 2, "color": style["color"], "marker": style["marker"]}
-        ax.errorbar(mean, k - 0.12, xerr=_finite(half), ms=9, **bars)
-        if missed := int(np.isnan(values).sum()):
-            text = f"{missed} of {values.size} {'missed' if reaching else 'failed'}"
-            ax.annotate(text, (1, k), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=11)
-    if column != "validation_accuracy":
-        ax.set_xscale("log", nonpositive="mask")
+    table = [scale * (r.at_target(column) if reaching else r.final(column)) for r in comparison.results]
+    known = np.concatenate(table)
+    known = known[np.isfinite(known)]
+    if column != "validation_accuracy" and known.size and known.min() > 0:
+        # An interval may reach below 0, where a logarithm ends.
+        ax.set_xscale("log", nonpositive="clip")
+        ax.set_xlim(known.min() / 1.4, known.max() * 1.4)
         _decades(ax, "x")
-    ax.set_yticks(range(len(comparison.results)), [result.method.name for result in comparison.results])
+    for k, values in enumerate(table):
+        _draw_line_of_dots(ax, k, values, "missed" if reaching else "failed")
+    ax.set_yticks(range(len(table)), [result.method.name for result in comparison.results])
     for k, label in enumerate(ax.get_yticklabels()):
         label.set_color(_style(k)["color"])
-    ax.set_ylim(len(comparison.results) - 0.4, -0.6)
+    ax.set_ylim(len(table) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(FIELDS[column] + (" to the target" if reaching else " in the end"), fontsize=13)
+
+
+def _draw_line_of_dots(ax: Axes, k: int, values: FloatArray, fate: str) -> None:
+    colour, marker = _style(k)["color"], _style(k)["marker"]
+    ax.scatter(values, np.full(values.size, k + 0.22), s=14, color=colour, alpha=0.5, lw=0)
+    mean, half = mean_interval(values)
+    bars = {"capsize": 5, "elinewidth": 2, "capthick": 2, "color": colour, "marker": marker}
+    ax.errorbar(mean, k - 0.12, xerr=_finite(half), ms=9, **bars)
+    if missed := int(np.isnan(values).sum()):
+        text = f"{missed} of {values.size} {fate}"
+        ax.annotate(text, (1, k), (7, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=11)
+        hollow = {"color": colour, "marker": marker, "mfc": "white", "ms": 8, "clip_on": False}
+        ax.plot(1, k, transform=ax.get_yaxis_transform(), ls="", **hollow)
 
 
 def _style(k: int) -> dict[str, Any]:
@@ -393,6 +412,7 @@ def _decades(ax: Axes, which: Literal["x", "y"] = "y") -> None:
     if high < 20 * low:
         axis.set_minor_locator(LogLocator(subs=(2, 5)))
         axis.set_minor_formatter("{x:.3g}")
+        axis.set_major_formatter("{x:.3g}")
         ax.tick_params(which="minor", labelsize=11)
 
 

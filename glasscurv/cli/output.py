@@ -53,7 +53,12 @@ def number(value: float, interval: float = math.nan, digits: int = 4) -> str:
     """Return a number as text, with its interval where there is one; a dash for nan."""
     if math.isnan(value):
         return "–"
-    return f"{value:.{digits}g}" + ("" if math.isnan(interval) else f" ± {interval:.2g}")
+    return _rounded(value, digits) + ("" if math.isnan(interval) else f" ± {_rounded(interval, 2)}")
+
+
+def _rounded(value: float, digits: int) -> str:
+    """The digits that count, with an exponent only for what is small or huge."""
+    return f"{float(f'{value:.{digits}g}'):.10g}"
 
 
 def check_writable(path: Path | None, option: str, suffixes: tuple[str, ...]) -> None:

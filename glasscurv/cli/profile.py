@@ -22,7 +22,7 @@ MEANINGS = {
     "glass": "the gradient jumps at boundaries",
     "mixed": "glass gives way to a smooth loss at these lengths",
     "kinks": "the gradient bends at boundaries but does not jump, or little glass lies in a smooth loss",
-    "smooth": "the loss bends without boundaries",
+    "smooth": "the loss bends smoothly at these lengths",
     "none": "the loss is quadratic or flat as far as rounding lets see",
     "unclear": "too few boundaries are met: more --samples, --rows or --length may tell",
 }
@@ -170,11 +170,15 @@ def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
             str(found.parameters[k]),
             number(found.glass_density[k], digits=3),
             *(number(values[k], digits=3) for values in hessians),
-            number(found.exponent[k], found.exponent_error[k], digits=3),
+            _exponent(found, k),
             number(100 * found.glass_share[k], digits=3),
         )
     print_table(table)
     print("Where is it glass?")
     for k, (group, verdict) in enumerate(zip(found.groups, found.verdict, strict=True)):
-        exponent = number(found.exponent[k], found.exponent_error[k], digits=3)
-        print(f"  {group}: {verdict}: exponent {exponent}: {MEANINGS[verdict]}")
+        print(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
+
+
+def _exponent(found: CurvatureProfile, k: int) -> str:
+    exponent, error = found.exponent[k], found.exponent_error[k]
+    return "–" if np.isnan(exponent) else f"{exponent:.2f} ± {error:.2f}"
