@@ -5,7 +5,7 @@ jumps form a glass: the gradient diffuses, and the expected loss bends like |δ|
 of any model from ordinary gradients, predicts how the loss changes, and takes the optimal step.
 """
 
-from glasscurv import comparison, data
+from glasscurv import comparison, data, schedules
 from glasscurv._validation import NonFiniteError
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
 from glasscurv.curvature import (
@@ -28,7 +28,7 @@ from glasscurv.glass import directional_glass_change, expected_glass_change, pre
 from glasscurv.kernels import Kernel, glass_kernel, hessian_kernel
 from glasscurv.nesterov import exact_step_fraction
 from glasscurv.networks import MLP, Crossings, trace_crossings
-from glasscurv.optimizers import SGD, Adam, Alice
+from glasscurv.optimizers import SGD, AdaHessian, Adam, AdamW, Alice
 from glasscurv.perturbations import Gaussian, Rademacher, SparseRademacher, Sphere, Uniform, contamination
 from glasscurv.problems import Problem, Quadratic, RandomHinges, Sum
 from glasscurv.steps import bound_step, joint_quasi_newton_step, predicted_decrease, quasi_newton_step
@@ -41,7 +41,9 @@ __all__ = [
     "GLASS_STEP_COEFFICIENT",
     "MLP",
     "SGD",
+    "AdaHessian",
     "Adam",
+    "AdamW",
     "Alice",
     "Crossings",
     "CurvatureEstimate",
@@ -81,6 +83,7 @@ __all__ = [
     "predict_loss_change",
     "predicted_decrease",
     "quasi_newton_step",
+    "schedules",
     "suggest_length",
     "trace_crossings",
     "train",

@@ -5,10 +5,13 @@ allows the compiler to assume that nan does not occur, and ``isnan(nan)`` may th
 """
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.extending import overload
+
+from glasscurv._typing import FloatArray
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -25,3 +28,19 @@ def jit(function: Function) -> Function:
         return cast("Function", numba.njit(cache=True, error_model="numpy", nogil=True)(function))
     except RuntimeError:  # no folder to keep the machine code in: compile anew in every process
         return cast("Function", numba.njit(error_model="numpy", nogil=True)(function))
+
+
+def entry(value: float | FloatArray, i: int) -> float:
+    """Return entry i of what is either an array or one number for all, decided when a loop is compiled."""
+    return float(value[i]) if isinstance(value, np.ndarray) else value
+
+
+@overload(entry)
+def _compiled_entry(value: Any, i: Any) -> Callable[[Any, Any], Any]:
+    def of_array(value: Any, i: Any) -> Any:
+        return np.float64(value[i])
+
+    def of_number(value: Any, i: Any) -> Any:
+        return value
+
+    return of_array if isinstance(value, numba.types.Array) else of_number

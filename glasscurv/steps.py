@@ -144,20 +144,8 @@ def joint_quasi_newton_step(
     g, h, rho = _step_arguments(gradient, hessian, density)
     _check_values(g, h, rho)
     epsilon = _eps(eps)
-    log_density, log_length, log_square = core.joint_leader(g, h, rho, GLASS_STEP_COEFFICIENT)
-    if log_square == -math.inf:
-        return quasi_newton_step(g, h, rho, eps)
-    # Units in which the leading coordinate has ρ ≈ d ≈ 1; powers of 2, so that scaling rounds nothing.
-    length_power = round(log_length / _LN2)
-    slope_power = round((log_density / _LN2 + length_power) / 2)
-    powers = (-slope_power, length_power - slope_power, length_power - 2 * slope_power)
-    slope_scale, hessian_scale, density_scale = (math.ldexp(1.0, max(-1020, min(power, 1020))) for power in powers)
-    scaled = (g, h, rho, slope_scale, hessian_scale, density_scale)
-    low = (log_square - 2 * (length_power + slope_power) * _LN2) / 2
-    log_scale = _joint_log_scale(scaled, low)
     out = np.empty_like(g)
-    largest = float(np.finfo(g.dtype).max)
-    core.joint_step(*scaled, _joint_weight(log_scale), GLASS_STEP_COEFFICIENT, epsilon, largest, out)
+    write_joint_step(g, h, rho, epsilon, out)
     return out
 
 
@@ -265,6 +253,26 @@ def predicted_decrease(step: ArrayLike, gradient: ArrayLike, hessian: ArrayLike,
     rho = nonnegative_vector(density, "density", delta.size)
     glass = GLASS_LOSS_COEFFICIENT * core_glass.coordinate_sum(delta, rho)
     return -float(core_glass.quadratic_sum(delta, g, h)) - float(glass)
+
+
+def write_joint_step(
+    gradient: FloatArray, hessian: FloatArray, density: FloatArray, eps: float, out: FloatArray
+) -> None:
+    """Write the joint step of checked arrays, none of which is copied, into `out`."""
+    largest = float(np.finfo(out.dtype).max)
+    log_density, log_length, log_square = core.joint_leader(gradient, hessian, density, GLASS_STEP_COEFFICIENT)
+    if log_square == -math.inf:
+        core.quasi_newton_step(gradient, hessian, density, GLASS_STEP_COEFFICIENT, eps, largest, out)
+        return
+    # Units in which the leading coordinate has ρ ≈ d ≈ 1; powers of 2, so that scaling rounds nothing.
+    length_power = round(log_length / _LN2)
+    slope_power = round((log_density / _LN2 + length_power) / 2)
+    powers = (-slope_power, length_power - slope_power, length_power - 2 * slope_power)
+    slope_scale, hessian_scale, density_scale = (math.ldexp(1.0, max(-1020, min(power, 1020))) for power in powers)
+    scaled = (gradient, hessian, density, slope_scale, hessian_scale, density_scale)
+    low = (log_square - 2 * (length_power + slope_power) * _LN2) / 2
+    log_scale = _joint_log_scale(scaled, low)
+    core.joint_step(*scaled, _joint_weight(log_scale), GLASS_STEP_COEFFICIENT, eps, largest, out)
 
 
 def _joint_weight(log_scale: float) -> float:

@@ -1,23 +1,31 @@
-"""Fused updates of the first-order optimizers: one pass over the state a step."""
+"""Fused updates of SGD, Adam and AdaHessian: one pass over the state a step.
+
+A learning rate is one number or an array with an entry for every parameter.
+"""
 
 import math
 
 import numpy as np
 
-from glasscurv._jit import jit
+from glasscurv._jit import entry, jit
 from glasscurv._typing import FloatArray
 
 
 @jit
 def sgd_update(
-    gradient: FloatArray, theta: FloatArray, velocity: FloatArray, lr: float, momentum: float, nesterov: bool
+    gradient: FloatArray,
+    theta: FloatArray,
+    velocity: FloatArray,
+    lr: float | FloatArray,
+    momentum: float,
+    nesterov: bool,
 ) -> None:
     """U ← momentum u + g;  θ ← θ − lr u, or − lr (g + momentum u) with Nesterov's momentum."""
     for i in range(gradient.size):
         g = np.float64(gradient[i])
         u = momentum * velocity[i] + g
         velocity[i] = u
-        theta[i] = theta[i] - lr * (g + momentum * u if nesterov else u)
+        theta[i] = theta[i] - entry(lr, i) * (g + momentum * u if nesterov else u)
 
 
 @jit
@@ -27,13 +35,14 @@ def adam_update(
     average: FloatArray,
     second_moment: FloatArray,
     step: int,
-    lr: float,
+    lr: float | FloatArray,
     beta1: float,
     beta2: float,
     eps: float,
+    weight_decay: float,
 ) -> None:
-    """Adam with bias correction (Kingma and Ba 2015, algorithm 1)."""
-    rate = lr / (1.0 - beta1**step)
+    """Adam with bias correction (Kingma and Ba 2015, algorithm 1), and weight decay beside it."""
+    correction = 1.0 - beta1**step
     root_correction = math.sqrt(1.0 - beta2**step)
     for i in range(gradient.size):
         g = np.float64(gradient[i])
@@ -41,4 +50,54 @@ def adam_update(
         v = beta2 * second_moment[i] + (1.0 - beta2) * g * g
         average[i] = m
         second_moment[i] = v
-        theta[i] = theta[i] - rate * m / (math.sqrt(v) / root_correction + eps)
+        rate = entry(lr, i)
+        kept = theta[i] * (1.0 - rate * weight_decay)
+        theta[i] = kept - rate / correction * m / (math.sqrt(v) / root_correction + eps)
+
+
+@jit
+def hutchinson_diagonal(
+    plus: FloatArray, minus: FloatArray, direction: FloatArray, length: float, block_size: int, out: FloatArray
+) -> None:
+    """Write z∘(g₊ − g₋)/(2 length) into `out`, averaged over blocks of consecutive entries."""
+    half = 0.5 / length
+    for i in range(plus.size):
+        out[i] = half * direction[i] * (np.float64(plus[i]) - np.float64(minus[i]))
+    if block_size == 1:
+        return
+    for start in range(0, out.size, block_size):
+        stop = min(start + block_size, out.size)
+        total = 0.0
+        for i in range(start, stop):
+            total += np.float64(out[i])
+        for i in range(start, stop):
+            out[i] = total / (stop - start)
+
+
+@jit
+def adahessian_update(
+    gradient: FloatArray,
+    diagonal: FloatArray,
+    theta: FloatArray,
+    average: FloatArray,
+    second_moment: FloatArray,
+    step: int,
+    lr: float | FloatArray,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    hessian_power: float,
+) -> None:
+    """Adam with the Hessian diagonal for the gradient in the second moment, and its root to `hessian_power`."""
+    correction = 1.0 - beta1**step
+    root_correction = math.sqrt(1.0 - beta2**step)
+    for i in range(gradient.size):
+        g, d = np.float64(gradient[i]), np.float64(diagonal[i])
+        m = beta1 * average[i] + (1.0 - beta1) * g
+        v = beta2 * second_moment[i] + (1.0 - beta2) * d * d
+        average[i] = m
+        second_moment[i] = v
+        root = math.sqrt(v) / root_correction
+        if hessian_power != 1.0:
+            root = root**hessian_power
+        theta[i] = theta[i] - entry(lr, i) / correction * m / (root + eps)

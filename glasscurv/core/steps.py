@@ -5,11 +5,13 @@ compiled function, so a scalar function in another file could change without the
 
 Scalars are double precision: ``np.float64`` widens a float32 entry in a register (Numba's ``float`` would not), which
 costs no memory traffic and gives float32 users the whole range without overflow. The arrays stay float32.
+
+Bounds and perturbation lengths are one number or an array with an entry for every parameter.
 """
 
 import numpy as np
 
-from glasscurv._jit import jit
+from glasscurv._jit import entry, jit
 from glasscurv._typing import FloatArray
 
 LARGEST = 1.7976931348623157e308
@@ -101,8 +103,8 @@ def bound_step(
     step: FloatArray,
     gradient: FloatArray,
     second_moment: FloatArray,
-    lr_min: float,
-    lr_max: float,
+    lr_min: float | FloatArray,
+    lr_max: float | FloatArray,
     limiter: int,
     eps: float,
     largest: float,
@@ -111,8 +113,9 @@ def bound_step(
     """Write the clamped length into `out`, against the gradient's sign (+ where the gradient is 0)."""
     for i in range(step.size):
         g = np.float64(gradient[i])
+        lower, upper = entry(lr_min, i), entry(lr_max, i)
         length = clamp_length(
-            abs(np.float64(step[i])), abs(g), np.float64(second_moment[i]), lr_min, lr_max, limiter, eps
+            abs(np.float64(step[i])), abs(g), np.float64(second_moment[i]), lower, upper, limiter, eps
         )
         length = min(length, largest)
         out[i] = -length if g > 0.0 else length
@@ -200,10 +203,10 @@ def joint_step(
 
 
 @jit
-def perturb(point: FloatArray, direction: FloatArray, length: float, out: FloatArray) -> None:
-    """Write ν + σz into `out`."""
+def perturb(point: FloatArray, direction: FloatArray, length: float | FloatArray, sign: float, out: FloatArray) -> None:
+    """Write ν ± σz into `out`."""
     for i in range(point.size):
-        out[i] = point[i] + length * direction[i]
+        out[i] = point[i] + sign * entry(length, i) * direction[i]
 
 
 @jit
@@ -212,7 +215,7 @@ def alice_curvature(
     minus: FloatArray,
     center: FloatArray,
     direction: FloatArray,
-    length: float,
+    length: float | FloatArray,
     weight: float,
     l2: float,
     choice: int,
@@ -227,7 +230,8 @@ def alice_curvature(
     """
     for i in range(plus.size):
         g_plus, g_minus = np.float64(plus[i]), np.float64(minus[i])
-        product = (g_plus - g_minus) / (2.0 * length)
+        sigma = entry(length, i)
+        product = (g_plus - g_minus) / (2.0 * sigma)
         if choice == RMS:
             new = product * product / hessian_moment + l2 * l2
         elif choice == DIAGONAL:
@@ -236,7 +240,7 @@ def alice_curvature(
             new = abs(product) / hessian_moment + l2
         curvature[i] = new + weight * (curvature[i] - new)
         second = 0.5 * (g_plus + g_minus) - center[i]
-        new = 2.0 * second * second / (length * glass_moment)
+        new = 2.0 * second * second / (sigma * glass_moment)
         density[i] = new + weight * (density[i] - new)
 
 
@@ -267,8 +271,8 @@ def alice_update(
     coefficient: float,
     eps: float,
     limiter: int,
-    lr_min: float,
-    lr_max: float,
+    lr_min: float | FloatArray,
+    lr_max: float | FloatArray,
     step_fraction: float,
     lookahead: float,
     move: bool,
@@ -287,7 +291,25 @@ def alice_update(
         hessian = step_curvature(np.float64(curvature[i]), choice)
         rho = np.float64(density[i]) if glass else 0.0
         length = step_length(abs(slope), hessian, np.sqrt(rho), coefficient, eps)
-        length = clamp_length(length, abs(slope), np.float64(second_moment[i]), lr_min, lr_max, limiter, eps)
+        lower, upper = entry(lr_min, i), entry(lr_max, i)
+        length = clamp_length(length, abs(slope), np.float64(second_moment[i]), lower, upper, limiter, eps)
         displacement = -length if slope > 0.0 else length
         lookahead_point[i] = theta[i] + lookahead * displacement
         theta[i] = theta[i] + step_fraction * displacement
+
+
+@jit
+def step_curvatures(average: FloatArray, choice: int, out: FloatArray) -> None:
+    """Write h of every coordinate into `out`."""
+    for i in range(average.size):
+        out[i] = step_curvature(np.float64(average[i]), choice)
+
+
+@jit
+def alice_move(
+    displacement: FloatArray, theta: FloatArray, lookahead_point: FloatArray, step_fraction: float, lookahead: float
+) -> None:
+    """Section 8, the end of step 3: ν ← μ + ωδ, μ ← μ + φδ."""
+    for i in range(theta.size):
+        lookahead_point[i] = theta[i] + lookahead * np.float64(displacement[i])
+        theta[i] = theta[i] + step_fraction * np.float64(displacement[i])

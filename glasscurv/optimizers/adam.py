@@ -1,8 +1,9 @@
-"""Adam."""
+"""Adam, and Adam with decoupled weight decay."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -19,8 +20,8 @@ class Adam(Optimizer):
     ----------
     theta0 : (n,) array_like
         Initial parameters, copied.
-    lr : float
-        Learning rate ≥ 0 (length).
+    lr : float or (n,) array_like
+        Learning rate ≥ 0 (length), one for all or one for every parameter.
     betas : (float, float)
         Averaging weights of the gradient and of its square, in [0, 1).
     eps : float
@@ -44,7 +45,7 @@ class Adam(Optimizer):
     def __init__(
         self,
         theta0: ArrayLike,
-        lr: float = 1e-3,
+        lr: ArrayLike = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
@@ -54,6 +55,12 @@ class Adam(Optimizer):
         for name in ("gradient", "second_moment"):
             self._arrays[name] = self._zeros()
         self._gradient = self._zeros()
+        self._weight_decay = 0.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the constructor besides theta0, lr and rng, as JSON can hold them."""
+        return {"betas": list(self.betas), "eps": self.eps}
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         arrays = self._arrays
@@ -65,11 +72,65 @@ class Adam(Optimizer):
             arrays["gradient"],
             arrays["second_moment"],
             self.steps + 1,
-            self.lr,
+            self._lr,
             *self.betas,
             self.eps,
+            self._weight_decay,
         )
         return loss
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019): θ ← (1 − lr weight_decay) θ, then Adam's step.
+
+    Parameters
+    ----------
+    theta0, lr, betas, eps
+        As in `Adam`.
+    weight_decay : float
+        Weight ≥ 0 of the decay (1/length), times `lr`. With 0 it is Adam.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments.
+
+    Notes
+    -----
+    As in PyTorch, the gradient is taken before the decay, and the decay scales with the learning rate.
+
+    Examples
+    --------
+    The decay pulls towards 0, whatever the scale of the loss:
+
+    >>> import glasscurv as gc
+    >>> problem = gc.Quadratic([[1.0]], linear=[-1.0])
+    >>> optimizer = gc.AdamW([3.0], lr=0.1, weight_decay=0.5)
+    >>> losses = [optimizer.step(problem.value_and_grad) for _ in range(500)]
+    >>> bool(0 < optimizer.theta[0] < 1)
+    True
+    """
+
+    def __init__(
+        self,
+        theta0: ArrayLike,
+        lr: ArrayLike = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(theta0, lr, betas, eps)
+        self._weight_decay = number(weight_decay, "weight_decay", 0)
+
+    @property
+    def weight_decay(self) -> float:
+        """Weight of the decay."""
+        return self._weight_decay
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the constructor besides theta0, lr and rng, as JSON can hold them."""
+        return super().options | {"weight_decay": self.weight_decay}
 
 
 def check_betas(betas: tuple[float, float]) -> tuple[float, float]:

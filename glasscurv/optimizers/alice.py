@@ -16,8 +16,9 @@ code                theory
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import Distribution, FloatArray, RngLike, ValueAndGrad
@@ -26,10 +27,11 @@ from glasscurv.constants import GLASS_STEP_COEFFICIENT
 from glasscurv.core import steps as core
 from glasscurv.nesterov import exact_step_fraction
 from glasscurv.optimizers.adam import check_betas
-from glasscurv.optimizers.base import Optimizer
+from glasscurv.optimizers.base import Optimizer, copied, plain
 from glasscurv.perturbations import Rademacher, check_distribution, draw_direction
-from glasscurv.steps import LIMITERS, Limiter
+from glasscurv.steps import LIMITERS, Limiter, write_joint_step
 
+Bounds = tuple[float | FloatArray, float | FloatArray]
 Hessian = Literal["abs", "rms", "zero", "diagonal"]
 HESSIANS: dict[str, int] = {
     "zero": core.ZERO,
@@ -49,8 +51,9 @@ class Alice(Optimizer):
     ----------
     theta0 : (n,) array_like
         Initial parameters, copied. float32 stays float32.
-    lr : float
-        Learning rate > 0: the scale of the upper bound and, unless `length` is given, the perturbation length.
+    lr : float or (n,) array_like
+        Learning rate > 0, one for all or one for every parameter: the scale of the bounds and, unless `length` is
+        given, the perturbation length.
     betas : (float, float)
         β₁ and β₂ in [0, 1): averaging weights of the gradient and of its square.
     eps : float
@@ -65,7 +68,8 @@ class Alice(Optimizer):
     limiter : {"adam", "sgdm", "fixed"}
         Unit of the bounds, as in `bound_step`.
     lr_min, lr_max : float
-        Bounds of the step in that unit; `lr_max` is by default 2 lr. Both scale with `lr` when it is changed.
+        Bounds of the step in that unit, for the first `lr`; they scale with `lr` when it is changed. `lr_max` is by
+        default 2 lr.
     hessian : {"abs", "rms", "zero", "diagonal"}
         Curvature h of the step: averages of |Hz|, of (Hz)² (its root), none, or the absolute average of z∘Hz.
     glass : bool
@@ -78,6 +82,9 @@ class Alice(Optimizer):
         Law of the directions z.
     rng : None, int or Generator
         Source of the directions.
+    joint : bool
+        Whether the step before the bounds is `joint_quasi_newton_step`, all coordinates together, which needs `glass`,
+        instead of `quasi_newton_step`.
 
     Raises
     ------
@@ -87,6 +94,12 @@ class Alice(Optimizer):
     Notes
     -----
     `step` returns the loss at the look-ahead point ν where the gradient was taken.
+
+    A learning rate for every parameter, lr_i = s_i ℓ, is Alice with the learning rate ℓ on the loss as a function of
+    φ = θ/s. There g, h and ρ are s_i g_i, s_i² h_i and s_i³ ρ_i, and with them d is d_i/s_i. So the perturbation of
+    coordinate i is lr_i z_i, e_i = (g₊ − g₋)_i/(2 lr_i), new terms of R are divided by lr_i, and the bounds scale with
+    lr_i. Both runs agree but for rounding where the unit of the bounds is free of units itself (``"adam"`` and
+    ``"fixed"``, not ``"sgdm"``), ε and the regularisation are negligible and `length` is not given.
 
     References
     ----------
@@ -105,7 +118,7 @@ class Alice(Optimizer):
     def __init__(
         self,
         theta0: ArrayLike,
-        lr: float = 1e-3,
+        lr: ArrayLike = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         l1: float = 0.0,
@@ -121,24 +134,24 @@ class Alice(Optimizer):
         length: float | None = None,
         distribution: Distribution = Rademacher(),  # noqa: B008 (frozen)
         rng: RngLike = None,
+        joint: bool = False,
     ) -> None:
-        super().__init__(theta0, number(lr, "lr", 0, open_low=True), rng)
+        super().__init__(theta0, lr, rng)
         self.betas = check_betas(betas)
         self.eps = number(eps, "eps", 0, open_low=True)
         self.l1 = number(l1, "l1", 0)
         self.l2 = number(l2, "l2", 0)
         self.lookahead = number(lookahead, "lookahead", 0)
-        if step_fraction is None:
-            self.step_fraction = exact_step_fraction(self.betas[0], self.lookahead)
-        else:
-            self.step_fraction = number(step_fraction, "step_fraction", 0)
+        self._step_fraction = None if step_fraction is None else number(step_fraction, "step_fraction", 0)
         self.limiter = choice(limiter, "limiter", tuple(LIMITERS))
         self._lr_min = number(lr_min, "lr_min", 0)
-        self._lr_max = 2 * self.lr if lr_max is None else number(lr_max, "lr_max", 0)
-        if self.lr_min > self.lr_max:
-            raise ValueError(f"lr_min must not exceed lr_max, got {self.lr_min} and {self.lr_max}")
+        self._lr_max = None if lr_max is None else number(lr_max, "lr_max", 0)
+        self._base_lr = self._lr
+        self._bounds = self._check_bounds(self._lr, self._base_lr)
         self.hessian = choice(hessian, "hessian", tuple(HESSIANS))
-        self.glass = bool(glass)
+        self.glass, self.joint = bool(glass), bool(joint)
+        if self.joint and not self.glass:
+            raise ValueError("joint needs glass=True, got glass=False")
         self.quick_steps = integer(quick_steps, "quick_steps", 0)
         self.length = None if length is None else number(length, "length", 0, open_low=True)
         self.distribution = check_distribution(distribution)
@@ -150,92 +163,109 @@ class Alice(Optimizer):
             self._arrays[name] = self._zeros()
         self._plus, self._minus, self._center = self._zeros(), self._zeros(), self._zeros()
         self._point = self._zeros()
+        self._step = self._zeros() if self.joint else None
 
     @property
-    def lr(self) -> float:
-        """Learning rate > 0; setting it scales the bounds by the same factor."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        new = number(value, "lr", 0, open_low=True)
-        if hasattr(self, "_lr"):
-            self._lr_min *= new / self._lr
-            self._lr_max *= new / self._lr
-        self._lr = new
+    def options(self) -> dict[str, Any]:
+        """The options of the constructor besides theta0, lr and rng, as JSON can hold them."""
+        return {
+            "betas": list(self.betas),
+            "eps": self.eps,
+            "l1": self.l1,
+            "l2": self.l2,
+            "step_fraction": self._step_fraction,
+            "lookahead": self.lookahead,
+            "limiter": self.limiter,
+            "lr_min": self._lr_min,
+            "lr_max": self._lr_max,
+            "hessian": self.hessian,
+            "glass": self.glass,
+            "quick_steps": self.quick_steps,
+            "length": self.length,
+            "distribution": plain(self.distribution),
+            "joint": self.joint,
+        }
 
     @property
-    def lr_min(self) -> float:
-        """Lower bound of the step, in the limiter's unit."""
-        return self._lr_min
+    def step_fraction(self) -> float:
+        """The part φ of the step that the centre takes."""
+        if self._step_fraction is None:
+            return exact_step_fraction(self.betas[0], self.lookahead)
+        return self._step_fraction
 
     @property
-    def lr_max(self) -> float:
-        """Upper bound of the step, in the limiter's unit."""
-        return self._lr_max
+    def lr_min(self) -> float | FloatArray:
+        """Lower bound of the step, in the limiter's unit, for the current `lr`."""
+        return copied(self._bounds[0])
+
+    @property
+    def lr_max(self) -> float | FloatArray:
+        """Upper bound of the step, in the limiter's unit, for the current `lr`."""
+        return copied(self._bounds[1])
 
     def is_full_step(self, step: int) -> bool:
         """Tell whether step 1, 2, … measures the curvature: in the warm-up, and every quick_steps + 1 steps."""
         return self._warming_up(step) or step % (self.quick_steps + 1) == 0
 
-    def _hyperparameters(self) -> dict[str, float]:
-        return {"lr": self.lr, "lr_min": self.lr_min, "lr_max": self.lr_max}
+    def _hyperparameters(self) -> dict[str, float | FloatArray]:
+        return {"lr": self.lr, "base_lr": copied(self._base_lr)}
+
+    def _check_hyperparameters(self, saved: dict[str, Any]) -> dict[str, float | FloatArray]:
+        checked = super()._check_hyperparameters(saved)
+        self._check_bounds(checked["lr"], checked["base_lr"])
+        return checked
+
+    def _set_hyperparameters(self, checked: dict[str, float | FloatArray]) -> None:
+        self._base_lr = checked["base_lr"]
+        self._set_lr(checked["lr"])
+
+    def _check_lr(self, value: Any, name: str = "lr", positive: bool = True) -> float | FloatArray:
+        return super()._check_lr(value, name, positive)
+
+    def _set_lr(self, lr: float | FloatArray) -> None:
+        self._lr, self._bounds = lr, self._check_bounds(lr, self._base_lr)
+
+    def _check_bounds(self, lr: float | FloatArray, base_lr: float | FloatArray) -> Bounds:
+        """Return the bounds for `lr`, from those given for `base_lr`: nothing adds up over many changes."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = lr / base_lr  # exactly 1 at the first rate
+            lower = self._lr_min * scale
+            upper = 2 * lr if self._lr_max is None else self._lr_max * scale
+        if not np.all(np.less_equal(lower, upper)):
+            raise ValueError(f"lr_min must not exceed lr_max, got {lower} and {upper}")
+        return lower, upper
 
     def _warming_up(self, step: int) -> bool:
         # As in the reference in floating point, where 1/(1 − 0.95) is 19.99999999999998: 19 steps, not 20.
         return step <= 1 / (1 - self.betas[0])
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
-        arrays, step = self._arrays, self.steps + 1
-        nu = arrays["lookahead"]
-        period = self.quick_steps + 1
-        plain_mean = (step - 1) / step  # the weight with which running averages start as plain means
+        nu, step = self._arrays["lookahead"], self.steps + 1
         full = self.is_full_step(step)
-        length = self.lr if self.length is None else self.length
+        length = self._lr if self.length is None else self.length
         if full:
             direction = draw_direction(self.distribution, nu, self._rng)
-            for sign, gradient in ((1, self._plus), (-1, self._minus)):
-                core.perturb(nu, direction, sign * length, self._point)
+            for sign, gradient in ((1.0, self._plus), (-1.0, self._minus)):
+                core.perturb(nu, direction, length, sign, self._point)
                 self._evaluate(value_and_grad, self._point, gradient)
                 self._check_square(gradient)
         loss = self._evaluate(value_and_grad, nu, self._center)
         self._check_square(self._center)
         if full:
-            self._measure(direction, length, min(max(1 - period * (1 - self.betas[1]), 0.0), plain_mean))
-        core.alice_update(
-            self._center,
-            arrays["theta"],
-            nu,
-            arrays["gradient"],
-            arrays["second_moment"],
-            arrays["curvature"],
-            arrays["density"],
-            min(self.betas[0], plain_mean),
-            min(self.betas[1], plain_mean),
-            self.l1,
-            self.l2,
-            HESSIANS[self.hessian],
-            self.glass,
-            GLASS_STEP_COEFFICIENT,
-            self.eps,
-            LIMITERS[self.limiter],
-            self.lr_min,
-            self.lr_max,
-            self.step_fraction,
-            self.lookahead,
-            not self._warming_up(step),
-        )
+            self._measure(direction, length, step)
+        self._average_and_move(step, move=not self._warming_up(step))
         return loss
 
-    def _measure(self, direction: FloatArray, length: float, weight: float) -> None:
-        """Refresh curvature and density from the three gradients of a full step."""
+    def _measure(self, direction: FloatArray, length: float | FloatArray, step: int) -> None:
+        """Section 8, step 1: refresh curvature and density from the three gradients of a full step."""
+        period = self.quick_steps + 1
         core.alice_curvature(
             self._plus,
             self._minus,
             self._center,
             direction,
             length,
-            weight,
+            min(max(1 - period * (1 - self.betas[1]), 0.0), _plain_mean(step)),
             self.l2,
             HESSIANS[self.hessian],
             self._hessian_moment,
@@ -243,3 +273,47 @@ class Alice(Optimizer):
             self._arrays["curvature"],
             self._arrays["density"],
         )
+
+    def _average_and_move(self, step: int, move: bool) -> None:
+        """Section 8, steps 2 and 3."""
+        arrays = self._arrays
+        core.alice_update(
+            self._center,
+            arrays["theta"],
+            arrays["lookahead"],
+            arrays["gradient"],
+            arrays["second_moment"],
+            arrays["curvature"],
+            arrays["density"],
+            min(self.betas[0], _plain_mean(step)),
+            min(self.betas[1], _plain_mean(step)),
+            self.l1,
+            self.l2,
+            HESSIANS[self.hessian],
+            self.glass,
+            GLASS_STEP_COEFFICIENT,
+            self.eps,
+            LIMITERS[self.limiter],
+            *self._bounds,
+            self.step_fraction,
+            self.lookahead,
+            move and self._step is None,
+        )
+        if move and self._step is not None:
+            self._move_jointly(self._step)
+
+    def _move_jointly(self, step: FloatArray) -> None:
+        """Section 8, step 3, with the joint step in place of equation (11)."""
+        arrays, curvature = self._arrays, self._point
+        gradient = arrays["gradient"]
+        core.step_curvatures(arrays["curvature"], HESSIANS[self.hessian], curvature)
+        write_joint_step(gradient, curvature, arrays["density"], self.eps, step)
+        largest = float(np.finfo(step.dtype).max)
+        limits = (*self._bounds, LIMITERS[self.limiter], self.eps, largest)
+        core.bound_step(step, gradient, arrays["second_moment"], *limits, step)
+        core.alice_move(step, arrays["theta"], arrays["lookahead"], self.step_fraction, self.lookahead)
+
+
+def _plain_mean(step: int) -> float:
+    """Return the weight with which running averages start as plain means."""
+    return (step - 1) / step

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
-from glasscurv._validation import NonFiniteError, copy_gradient, function, generator, integer, number, vector
+from glasscurv._interrupts import deferred_interrupts
+from glasscurv._typing import Distribution, FloatArray, RngLike, ValueAndGrad
+from glasscurv._validation import (
+    NonFiniteError,
+    copy_gradient,
+    function,
+    generator,
+    integer,
+    nonnegative_vector,
+    number,
+    real_array,
+    vector,
+)
 
 
 class Optimizer:
@@ -16,14 +28,14 @@ class Optimizer:
 
     A subclass adds its arrays to ``self._arrays``, where ``"theta"`` holds the parameters, and writes `_update`,
     which calls `_evaluate` for every gradient it needs *before* it changes an array: a failing evaluation then
-    leaves parameters and state as they were.
+    leaves parameters and state as they were. Its options it returns as `options`.
 
     Parameters
     ----------
     theta0 : (n,) array_like
         Initial parameters, copied. float32 stays float32.
-    lr : float
-        Learning rate ≥ 0.
+    lr : float or (n,) array_like
+        Learning rate ≥ 0, one for all or one for every parameter; an array is copied to the dtype of the parameters.
     rng : None, int or Generator
         Source of random directions, for the optimizers that draw some.
 
@@ -33,22 +45,34 @@ class Optimizer:
         Bad arguments.
     """
 
-    def __init__(self, theta0: ArrayLike, lr: float, rng: RngLike = None) -> None:
+    def __init__(self, theta0: ArrayLike, lr: ArrayLike, rng: RngLike = None) -> None:
         theta = vector(theta0, "theta0").copy()
         self._arrays: dict[str, FloatArray] = {"theta": theta}
         self._rng = generator(rng)
-        self.lr = lr
+        self._lr = self._check_lr(lr)
         self.steps = 0
         self.evaluations = 0
 
+    def __repr__(self) -> str:
+        parameters = inspect.signature(type(self)).parameters
+        shown = {"n": self._arrays["theta"].size, "lr": _shown(self._lr)}
+        shown |= {name: value for name, value in self.options.items() if value != plain(parameters[name].default)}
+        listed = ", ".join(f"{name}={value}" for name, value in (shown | {"steps": self.steps}).items())
+        return f"{type(self).__name__}({listed})"
+
     @property
-    def lr(self) -> float:
-        """Learning rate; setting it takes effect at the next step."""
-        return self._lr
+    def lr(self) -> float | FloatArray:
+        """Learning rate, a number or a copy of the (n,) array; setting it takes effect at the next step."""
+        return copied(self._lr)
 
     @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = number(value, "lr", 0)
+    def lr(self, value: ArrayLike) -> None:
+        self._set_lr(self._check_lr(value))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the constructor besides theta0, lr and rng, as JSON can hold them."""
+        return {}
 
     @property
     def theta(self) -> FloatArray:
@@ -85,16 +109,22 @@ class Optimizer:
             random generator are as before the step, as they are after any exception out of `value_and_grad`.
         ValueError, TypeError
             A gradient of the wrong shape or kind.
+
+        Notes
+        -----
+        An interrupt (Ctrl-C) ends a running evaluation, and the step has then not begun. One that comes later is held
+        back until the step is whole.
         """
         function(value_and_grad, "value_and_grad")
-        generator_state, evaluations = self._rng.bit_generator.state, self.evaluations
-        try:
-            loss = self._update(value_and_grad)
-        except BaseException:
-            self._rng.bit_generator.state = generator_state
-            self.evaluations = evaluations
-            raise
-        self.steps += 1
+        with deferred_interrupts() as interrupts:  # Ctrl-C ends an evaluation, but never the writing of the state
+            generator_state, evaluations = self._rng.bit_generator.state, self.evaluations
+            try:
+                loss = self._update(lambda theta: interrupts.call(value_and_grad, theta))
+            except BaseException:
+                self._rng.bit_generator.state = generator_state
+                self.evaluations = evaluations
+                raise
+            self.steps += 1
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -103,11 +133,13 @@ class Optimizer:
         Returns
         -------
         dict
-            ``optimizer`` (class name), ``steps``, ``evaluations``, ``hyperparameters`` (floats), ``rng`` (state of the
-            bit generator) and ``arrays`` (name to array).
+            ``optimizer`` (class name), ``options`` (see `options`), ``steps``, ``evaluations``, ``hyperparameters``
+            (floats, or arrays where the learning rate is one), ``rng`` (state of the bit generator) and ``arrays``
+            (name to array).
         """
         return {
             "optimizer": type(self).__name__,
+            "options": self.options,
             "steps": self.steps,
             "evaluations": self.evaluations,
             "hyperparameters": self._hyperparameters(),
@@ -126,33 +158,34 @@ class Optimizer:
         Raises
         ------
         ValueError
-            The state is of another optimizer, of another size or dtype, not finite, or incomplete.
+            The state is of another optimizer, of other options, of another size or dtype, not finite, or incomplete.
         """
         self._check_state(state)
-        hyperparameters = {name: number(value, name, 0) for name, value in state["hyperparameters"].items()}
+        hyperparameters = self._check_hyperparameters(state["hyperparameters"])
         steps, evaluations = (integer(state[name], name, 0) for name in ("steps", "evaluations"))
-        try:
-            self._rng.bit_generator.state = state["rng"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"rng of the state does not fit this generator: {error!r}") from error
-        for name, array in self._arrays.items():
-            array[:] = state["arrays"][name]
-        for name, value in hyperparameters.items():
-            setattr(self, f"_{name}", value)
-        self.steps, self.evaluations = steps, evaluations
+        with deferred_interrupts():
+            try:
+                self._rng.bit_generator.state = state["rng"]
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"rng of the state does not fit this generator: {error!r}") from error
+            for name, array in self._arrays.items():
+                array[:] = state["arrays"][name]
+            self._set_hyperparameters(hyperparameters)
+            self.steps, self.evaluations = steps, evaluations
 
     def _check_state(self, state: dict[str, Any]) -> None:
         """Check what a saved state is made of; numbers and the random generator's state are checked on use."""
         if not isinstance(state, dict):
             raise TypeError(f"state must be a dict, got {type(state).__name__}")
-        missing = {"optimizer", "steps", "evaluations", "hyperparameters", "rng", "arrays"} - state.keys()
+        missing = {"optimizer", "options", "steps", "evaluations", "hyperparameters", "rng", "arrays"} - state.keys()
         if missing:
             raise ValueError(f"state lacks {', '.join(sorted(missing))}")
         if state["optimizer"] != type(self).__name__:
             raise ValueError(f"state must be of {type(self).__name__}, got {state['optimizer']}")
-        for key in ("arrays", "hyperparameters", "rng"):
+        for key in ("arrays", "hyperparameters", "options", "rng"):
             if not isinstance(state[key], dict):
                 raise TypeError(f"{key} of the state must be a dict, got {type(state[key]).__name__}")
+        self._check_options(state["options"])
         arrays, names = state["arrays"], self._hyperparameters().keys()
         if arrays.keys() != self._arrays.keys() or state["hyperparameters"].keys() != names:
             raise ValueError(
@@ -167,9 +200,38 @@ class Optimizer:
                     f"got {new.shape} and {new.dtype}"
                 )
 
-    def _hyperparameters(self) -> dict[str, float]:
+    def _check_options(self, saved: dict[str, Any]) -> None:
+        present = self.options
+        if saved.keys() != present.keys():
+            raise ValueError(f"state must hold the options {sorted(present)}, got {sorted(saved)}")
+        for name, value in present.items():
+            if saved[name] != value:
+                raise ValueError(f"state was saved with {name}={saved[name]!r}, this optimizer has {name}={value!r}")
+
+    def _hyperparameters(self) -> dict[str, float | FloatArray]:
         """Return the settings that may change during a run and so belong to the saved state."""
         return {"lr": self.lr}
+
+    def _check_hyperparameters(self, saved: dict[str, Any]) -> dict[str, float | FloatArray]:
+        """Return saved settings, checked; may not change anything."""
+        return {name: self._check_lr(value, name) for name, value in saved.items()}
+
+    def _set_hyperparameters(self, checked: dict[str, float | FloatArray]) -> None:
+        self._set_lr(checked["lr"])
+
+    def _check_lr(self, value: Any, name: str = "lr", positive: bool = False) -> float | FloatArray:
+        """Return one checked rate, or a copy of one for every parameter."""
+        if np.ndim(value) == 0:
+            return number(value, name, 0, open_low=positive)
+        theta = self._arrays["theta"]
+        with np.errstate(over="ignore"):
+            rates = nonnegative_vector(real_array(value, name).astype(theta.dtype), name, theta.size)
+        if positive and not rates.all():
+            raise ValueError(f"{name} must be > 0, got 0.0 at index {int(np.argmin(rates))}")
+        return rates
+
+    def _set_lr(self, lr: float | FloatArray) -> None:
+        self._lr = lr
 
     def _zeros(self) -> FloatArray:
         return np.zeros_like(self._arrays["theta"])
@@ -189,16 +251,40 @@ class Optimizer:
             raise NonFiniteError(f"non-finite loss {where}: {loss}")
         return float(loss)
 
-    def _check_square(self, gradient: FloatArray) -> None:
-        """Refuse a gradient whose square would make the running second moment infinite for ever."""
-        with np.errstate(over="ignore"):
-            total = np.vdot(gradient, gradient)
+    def _check_square(self, values: FloatArray, name: str = "gradient") -> None:
+        """Refuse values whose square would make the running second moment infinite for ever."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.vdot(values, values)
         if not np.isfinite(total):  # one entry, or only the sum
-            largest = float(abs(gradient).max())
-            if largest > float(np.sqrt(np.finfo(gradient.dtype).max)):
+            largest = float(abs(values).max())
+            if not largest <= float(np.sqrt(np.finfo(values.dtype).max)):
                 raise NonFiniteError(
-                    f"gradient too large at step {self.steps + 1}: the square of {largest:g} overflows {gradient.dtype}"
+                    f"{name} too large at step {self.steps + 1}: the square of {largest:g} overflows {values.dtype}"
                 )
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         raise NotImplementedError
+
+
+def copied(rate: float | FloatArray) -> float | FloatArray:
+    """Return a number itself and a copy of an array."""
+    return rate if isinstance(rate, float) else rate.copy()
+
+
+def plain(option: Any) -> Any:
+    """Return an option as JSON can hold it: a tuple as a list, a distribution as its repr or its name."""
+    if isinstance(option, tuple):
+        return list(option)
+    if hasattr(option, "absolute_moment"):
+        return _described(option)
+    return option
+
+
+def _described(distribution: Distribution) -> str:
+    # the default repr is an address, another one in every process
+    kind = type(distribution)
+    return kind.__qualname__ if kind.__repr__ is object.__repr__ else repr(distribution)
+
+
+def _shown(lr: float | FloatArray) -> str:
+    return f"{lr:g}" if isinstance(lr, float) else f"[{lr.min():g} … {lr.max():g}]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import ValueAndGrad
@@ -17,8 +19,8 @@ class SGD(Optimizer):
     ----------
     theta0 : (n,) array_like
         Initial parameters, copied.
-    lr : float
-        Learning rate ≥ 0 (length²/loss).
+    lr : float or (n,) array_like
+        Learning rate ≥ 0 (length²/loss), one for all or one for every parameter.
     momentum : float
         In [0, 1).
     nesterov : bool
@@ -43,7 +45,7 @@ class SGD(Optimizer):
     (2.5, True)
     """
 
-    def __init__(self, theta0: ArrayLike, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
+    def __init__(self, theta0: ArrayLike, lr: ArrayLike, momentum: float = 0.0, nesterov: bool = False) -> None:
         super().__init__(theta0, lr)
         self.momentum = number(momentum, "momentum", 0, 1, open_high=True)
         if nesterov and self.momentum == 0:
@@ -52,8 +54,13 @@ class SGD(Optimizer):
         self._arrays["velocity"] = self._zeros()
         self._gradient = self._zeros()
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the constructor besides theta0, lr and rng, as JSON can hold them."""
+        return {"momentum": self.momentum, "nesterov": self.nesterov}
+
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         theta = self._arrays["theta"]
         loss = self._evaluate(value_and_grad, theta, self._gradient)
-        core.sgd_update(self._gradient, theta, self._arrays["velocity"], self.lr, self.momentum, self.nesterov)
+        core.sgd_update(self._gradient, theta, self._arrays["velocity"], self._lr, self.momentum, self.nesterov)
         return loss

@@ -40,7 +40,7 @@ def cases(dtype):
     yield steps.joint_leader, (gradient, hessian, density, 0.24)
     yield steps.joint_sums, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0)
     yield steps.joint_step, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0, 0.24, 1e-8, 1e30, out)
-    yield steps.perturb, (center, signs, 0.1, out)
+    yield steps.perturb, (center, signs, 0.1, -1.0, out)
     for choice in (steps.ZERO, steps.ABS, steps.RMS, steps.DIAGONAL):
         yield (
             steps.alice_curvature,
@@ -50,7 +50,7 @@ def cases(dtype):
             yield steps.alice_update, alice_update_arguments(dtype, choice, choice != steps.RMS, limiter)
     for nesterov in (False, True):
         yield optimizers.sgd_update, (gradient, plus, minus, 0.1, 0.9, nesterov)
-    yield optimizers.adam_update, (gradient, plus, minus, hessian, 3, 0.1, 0.9, 0.99, 1e-8)
+    yield optimizers.adam_update, (gradient, plus, minus, hessian, 3, 0.1, 0.9, 0.99, 1e-8, 0.01)
     yield glass.coordinate_sum, (plus, density)
     yield glass.independent_sum, (plus, density)
     yield glass.quadratic_sum, (plus, gradient, minus)

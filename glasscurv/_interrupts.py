@@ -1,0 +1,64 @@
+"""Ctrl-C held back while something is written that must be written wholly or not at all."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import TypeVar
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+class deferred_interrupts:  # noqa: N801 (a context manager, used like contextlib's)
+    """Hold SIGINT back inside a ``with`` block, let it through during `call`, and deliver at the end what came.
+
+    Only a Python handler is held back: nothing else raises inside the block. Outside the main thread there is nothing
+    to do, because Python runs its handlers in the main thread. Blocks may be nested.
+    """
+
+    def __init__(self) -> None:
+        self._passing = self._held = False
+        self._previous: Callable[[int, FrameType | None], object] | None = None
+
+    def __enter__(self) -> deferred_interrupts:
+        previous = signal.getsignal(signal.SIGINT)
+        if callable(previous):
+            self._previous = previous  # before the handler that calls it
+            try:
+                signal.signal(signal.SIGINT, self._handle)
+            except ValueError:  # not in the main thread
+                self._previous = None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._previous is None:
+            return
+        if signal.getsignal(signal.SIGINT) == self._handle:  # not if `call` has set a handler that is to stay
+            signal.signal(signal.SIGINT, self._previous)
+        self._deliver()
+
+    def call(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
+        """Return ``function(argument)``, which interrupts may end at any moment."""
+        self._passing = True
+        try:
+            self._deliver()
+            return function(argument)
+        finally:
+            self._passing = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._passing and self._previous is not None:
+            self._passing = False  # a second interrupt must not end the clean-up after the first
+            self._previous(number, frame)
+            self._passing = True  # the program's handler has chosen to go on
+        else:
+            self._held = True
+
+    def _deliver(self) -> None:
+        if self._held and self._previous is not None:
+            self._held = False
+            self._previous(signal.SIGINT, None)
