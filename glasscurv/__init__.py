@@ -5,7 +5,7 @@ jumps form a glass: the gradient diffuses, and the expected loss bends like |δ|
 of any model from ordinary gradients, predicts how the loss changes, and takes the optimal step.
 """
 
-from glasscurv import data, schedules
+from glasscurv import comparison, data, schedules
 from glasscurv._validation import NonFiniteError
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
 from glasscurv.curvature import (
@@ -69,6 +69,7 @@ __all__ = [
     "Uniform",
     "VariationExponent",
     "bound_step",
+    "comparison",
     "contamination",
     "curvature_profile",
     "data",

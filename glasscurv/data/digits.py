@@ -1,35 +1,13 @@
-"""Real data for training and measuring, ready without a download."""
+"""The handwritten digits of scikit-learn."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from glasscurv._typing import FloatArray
+from glasscurv.data.splits import Split
 
 _SPLIT_SEED = 20241116
 _VALIDATION = 360
-
-
-class Split(NamedTuple):
-    """Training and validation data.
-
-    Attributes
-    ----------
-    X : (m, d) float64
-        Training inputs.
-    y : (m,) int64
-        Training labels.
-    X_validation : (k, d) float64
-        Validation inputs.
-    y_validation : (k,) int64
-        Validation labels.
-    """
-
-    X: FloatArray
-    y: NDArray[np.int64]
-    X_validation: FloatArray
-    y_validation: NDArray[np.int64]
 
 
 def load_digits() -> Split:

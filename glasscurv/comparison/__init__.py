@@ -1,0 +1,43 @@
+"""Fair comparison of optimizers: the same starts, the same minibatches and the same number of gradients for all.
+
+Evaluations
+    are gradients of one minibatch. Every method may spend ``epochs`` × minibatches an epoch of them, and stops at the
+    end of the epoch in which they are used up: an optimizer that takes three gradients a step gets a third of the
+    steps. L-BFGS works on the whole training set, and each of its evaluations counts as all minibatches of an epoch.
+Starts
+    depend on the seed alone: initial parameters, random directions and the order of minibatches each have a stream of
+    random numbers of their own, the same for every method.
+Learning rates
+    are tuned on seeds of their own over grids of the same length and ratio, so that tuning costs every method the same.
+Seconds
+    are wall-clock time of the training without validation and without compilation, which a step on a throwaway
+    optimizer takes care of. BLAS runs on one thread during a run if threadpoolctl is installed; without it, set
+    ``OMP_NUM_THREADS=1`` where worker processes fill the machine.
+"""
+
+from glasscurv.comparison.methods import (
+    LEARNING_RATES,
+    OPTIMIZERS,
+    Method,
+    learning_rates,
+    make_optimizer,
+    parse_method,
+    parse_options,
+)
+from glasscurv.comparison.results import Comparison, MethodResult, Trial, Tuning
+from glasscurv.comparison.study import compare
+
+__all__ = [
+    "LEARNING_RATES",
+    "OPTIMIZERS",
+    "Comparison",
+    "Method",
+    "MethodResult",
+    "Trial",
+    "Tuning",
+    "compare",
+    "learning_rates",
+    "make_optimizer",
+    "parse_method",
+    "parse_options",
+]

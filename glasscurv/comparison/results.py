@@ -1,0 +1,299 @@
+"""What a comparison found, as arrays, as a table and as a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from glasscurv._typing import FloatArray
+from glasscurv.comparison.methods import Method
+
+FORMAT = "glasscurv comparison 1"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One run of a method from one seed, with a record after each epoch (each iteration of L-BFGS).
+
+    Attributes
+    ----------
+    seed : int
+    lr : float
+        nan for L-BFGS.
+    failed : bool
+        A loss or gradient became nan or infinite; the records up to there are kept.
+    steps, evaluations : (records,) int array
+        Steps and minibatch gradients so far.
+    seconds : (records,) array
+        Time spent in training so far, without validation.
+    loss : (records,) array
+        Training loss: mean minibatch loss of the epoch; for L-BFGS, loss on the training set.
+    validation_loss, validation_accuracy : (records,) array
+        On the validation set; the accuracy is nan for a regression.
+    reached : int or None
+        First record at which the target was reached; None if there is none or the run failed.
+    """
+
+    seed: int
+    lr: float
+    failed: bool
+    steps: NDArray[np.int64]
+    evaluations: NDArray[np.int64]
+    seconds: FloatArray
+    loss: FloatArray
+    validation_loss: FloatArray
+    validation_accuracy: FloatArray
+    reached: int | None
+
+    def final(self, field: str) -> float:
+        """Return the last record of a field, nan for a failed run."""
+        values = getattr(self, field)
+        return math.nan if self.failed or not len(values) else float(values[-1])
+
+    def at_target(self, field: str) -> float:
+        """Return the record of a field at which the target was reached, nan where it was not."""
+        return math.nan if self.reached is None else float(getattr(self, field)[self.reached])
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """How the learning rate of a method was found, on seeds of its own.
+
+    Attributes
+    ----------
+    lr : (g,) array
+        Learning rates tried.
+    evaluations : (g,) array
+        Mean gradient evaluations to the target, nan where a seed missed it.
+    metric : (g,) array
+        Mean of the metric at the end, nan where a seed failed.
+    """
+
+    lr: FloatArray
+    evaluations: FloatArray
+    metric: FloatArray
+
+    def best(self, sign: int) -> int:
+        """Index with the fewest evaluations, or the best metric where none or several have them."""
+        orders = [np.where(np.isnan(key), np.inf, key) for key in (sign * self.metric, self.evaluations)]
+        return int(np.lexsort(orders)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class MethodResult:
+    """All runs of one method.
+
+    Attributes
+    ----------
+    method : Method
+    lr : float
+        Learning rate of the runs, tuned or given; nan for L-BFGS.
+    at_edge : bool
+        The tuned rate is the smallest or largest of its grid: a better one may lie outside.
+    tuning : Tuning or None
+        None if nothing was tuned.
+    trials : tuple of Trial
+        One a seed.
+    """
+
+    method: Method
+    lr: float
+    at_edge: bool
+    tuning: Tuning | None
+    trials: tuple[Trial, ...]
+
+    def final(self, field: str) -> FloatArray:
+        """Return (seeds,): the last record of a field of `Trial`, nan where the run failed."""
+        return np.array([trial.final(field) for trial in self.trials])
+
+    def at_target(self, field: str) -> FloatArray:
+        """Return (seeds,): steps, evaluations or seconds to the target, nan where it was missed."""
+        return np.array([trial.at_target(field) for trial in self.trials])
+
+    @property
+    def failed(self) -> int:
+        """Number of runs that failed."""
+        return sum(trial.failed for trial in self.trials)
+
+    @property
+    def reached(self) -> int:
+        """Number of runs that reached the target."""
+        return sum(trial.reached is not None for trial in self.trials)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `compare` found.
+
+    Attributes
+    ----------
+    results : tuple of MethodResult
+        In the order of the methods.
+    metric : str
+        What the target is set for.
+    target : float or None
+    epochs, batch_size : int
+    budget : int
+        Minibatch gradients that every run may take, and ends the epoch in which it has.
+    seeds, tuning_seeds : tuple of int
+    layers : tuple of int
+        Widths of the network's layers.
+    activation, loss : str
+        Names of the network's activation and loss.
+    training_rows, validation_rows : int
+        Rows of the training and validation sets.
+    """
+
+    results: tuple[MethodResult, ...]
+    metric: str
+    target: float | None
+    epochs: int
+    batch_size: int
+    budget: int
+    seeds: tuple[int, ...]
+    tuning_seeds: tuple[int, ...]
+    layers: tuple[int, ...]
+    activation: str
+    loss: str
+    training_rows: int
+    validation_rows: int
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a table, a dict a method.
+
+        Returns
+        -------
+        list of dict
+            ``method``, ``lr`` (nan for L-BFGS), ``at_edge``, ``seeds``, ``failed`` and ``reached`` (numbers of runs),
+            then means over seeds, each with the half width of its 95 % Student-t interval under the same key and
+            ``_interval``: the final ``loss``, ``validation_loss`` and ``validation_accuracy`` of the runs that did not
+            fail, and ``steps``, ``evaluations`` and ``seconds`` to the target of the runs that reached it. Those means
+            favour a method that misses often: read them with ``reached``. ``evaluations_median`` does not, it counts a
+            miss as infinite. nan where there is nothing to average, and intervals also of a single run.
+        """
+        return [_row(result) for result in self.results]
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write everything, curves included; what is nan here is null there.
+
+        Parameters
+        ----------
+        path : path
+            File to write; one that exists is replaced.
+        """
+        text = json.dumps({"format": FORMAT, **_plain(self)}, allow_nan=False)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, path: str | PathLike[str]) -> Comparison:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            It is no comparison, or a damaged one.
+        """
+        try:
+            data: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not JSON: {error}") from error
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+            raise ValueError(f"{path} is not a {FORMAT}")
+        try:
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+            return cls(**{**values, "results": tuple(_read_result(result) for result in data["results"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is a damaged comparison: {error!r}") from error
+
+
+def mean_interval(values: FloatArray) -> tuple[float, float]:
+    """Return the mean of what is not nan and the half width of its Student-t interval."""
+    kept = values[~np.isnan(values)]
+    if not kept.size:
+        return math.nan, math.nan
+    if kept.size == 1:
+        return float(kept[0]), math.nan
+    exponent = int(np.frexp(np.abs(kept).max())[1])
+    scaled = np.ldexp(kept, -exponent)  # exact, and the squares of runs that went far astray do not overflow
+    half = stdtrit(kept.size - 1, (1 + CONFIDENCE) / 2) * scaled.std(ddof=1) / math.sqrt(kept.size)
+    return float(np.ldexp(scaled.mean(), exponent)), float(np.ldexp(half, exponent))
+
+
+def _row(result: MethodResult) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "method": result.method.name,
+        "lr": result.lr,
+        "at_edge": result.at_edge,
+        "seeds": len(result.trials),
+        "failed": result.failed,
+        "reached": result.reached,
+    }
+    columns = {name: result.final(name) for name in ("loss", "validation_loss", "validation_accuracy")}
+    columns |= {name: result.at_target(name) for name in ("steps", "evaluations", "seconds")}
+    for name, values in columns.items():
+        row[name], row[f"{name}_interval"] = mean_interval(values)
+    evaluations = columns["evaluations"]
+    middle = float(np.median(np.where(np.isnan(evaluations), np.inf, evaluations)))
+    row["evaluations_median"] = middle if math.isfinite(middle) else math.nan
+    return row
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read_result(data: dict[str, Any]) -> MethodResult:
+    method = dict(data["method"])
+    method["options"] = {k: tuple(v) if isinstance(v, list) else v for k, v in method["options"].items()}
+    tuning = data["tuning"]
+    return MethodResult(
+        method=Method(**method),
+        lr=_number(data["lr"]),
+        at_edge=data["at_edge"],
+        tuning=None if tuning is None else Tuning(**{name: _array(column) for name, column in tuning.items()}),
+        trials=tuple(_read_trial(trial) for trial in data["trials"]),
+    )
+
+
+def _read_trial(data: dict[str, Any]) -> Trial:
+    columns = {name: _array(column) for name, column in data.items() if isinstance(column, list)}
+    for name in ("steps", "evaluations"):
+        columns[name] = columns[name].astype(np.int64)
+    return Trial(**{**data, **columns, "lr": _number(data["lr"])})
+
+
+def _array(column: list[float | None]) -> Any:
+    return np.array([_number(value) for value in column], np.float64)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

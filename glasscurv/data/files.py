@@ -1,0 +1,184 @@
+"""Readers of tables: NumPy archives and comma-separated text. Nothing here unpickles."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glasscurv._typing import FloatArray
+from glasscurv.data.splits import paired
+
+LARGEST_WHOLE = 2.0**53
+"""Beyond it floats skip integers, so that a label may not be the one that was written."""
+
+Row = tuple[int, list[str]]
+
+
+def load_npz(path: str | PathLike[str]) -> tuple[FloatArray, NDArray[Any]]:
+    """Read inputs and targets from a NumPy archive.
+
+    Parameters
+    ----------
+    path : path
+        File that ``numpy.savez(path, X=X, y=y)`` wrote; other arrays in it are left alone.
+
+    Returns
+    -------
+    X : (m, d) array
+        float32 and float64 as they are, integers as float64.
+    y : (m,) or (m, k) array
+        Integers as int64.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError, TypeError
+        No archive, a damaged one, X or y missing, or arrays that are not finite real numbers or do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/data.npz", X=np.ones((3, 2)), y=np.array([0, 1, 1]))
+    ...     X, y = gc.data.load_npz(f"{folder}/data.npz")
+    >>> X.shape, y.tolist()
+    ((3, 2), [0, 1, 1])
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        # By hand rather than by np.load, which takes any other file for a pickle and says so.
+        with zipfile.ZipFile(path) as archive:
+            held = [name.removesuffix(".npy") for name in archive.namelist()]
+            for name in {"X", "y"} & set(held):
+                with archive.open(f"{name}.npy") as file:
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, KeyError) as error:
+        raise ValueError(f"{path} is not a whole .npz archive of numbers: {error}") from error
+    for name in ("X", "y"):
+        if name not in arrays:
+            raise ValueError(f"{path} lacks {name}; it holds {', '.join(held) or 'nothing'}")
+    return paired(arrays["X"], arrays["y"], f"X of {path}", f"y of {path}")
+
+
+def load_csv(path: str | PathLike[str], target: str | None = None) -> tuple[FloatArray, NDArray[Any]]:
+    r"""Read inputs and targets from comma-separated numbers.
+
+    The first line is a header if none of its fields is a number. Empty lines are skipped.
+
+    Parameters
+    ----------
+    path : path
+        Text file in UTF-8, with at least two columns.
+    target : str, optional
+        Column of the header that holds the targets; by default the last column does.
+
+    Returns
+    -------
+    X : (m, d) float64 array
+        The other columns, in the order of the file.
+    y : (m,) array
+        int64 if all targets are whole numbers, however they are written (``3``, ``3.0``), else float64.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        An empty file, lines of different lengths, something that is not a finite number (with its line and column),
+        or no such target.
+
+    Examples
+    --------
+    >>> import glasscurv as gc, pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "data.csv")
+    ...     _ = path.write_text("width,height,kind\n1.5,2,0\n0.5,3,1\n")
+    ...     X, y = gc.data.load_csv(path)
+    >>> X.tolist(), y.tolist()
+    ([[1.5, 2.0], [0.5, 3.0]], [0, 1])
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = _filled_lines(file)
+            header, first = _header(next(rows, None), path)
+            width = len(header) if header is not None else len(first[0][1])
+            if width < 2:
+                raise ValueError(f"{path} must have at least two columns separated by commas, got {width}")
+            column = _target_column(target, header, width, path)
+            numbers = [_numbers(row, width, header, path) for source in (first, rows) for row in source]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
+    except csv.Error as error:
+        raise ValueError(f"{path} is not comma-separated text: {error}") from error
+    if not numbers:
+        raise ValueError(f"{path} holds a header and no numbers")
+    table = np.stack(numbers)
+    y = table[:, column]
+    whole = bool((y == np.round(y)).all()) and bool((np.abs(y) <= LARGEST_WHOLE).all())
+    return np.delete(table, column, axis=1), y.astype(np.int64) if whole else y.copy()
+
+
+def _filled_lines(file: Any) -> Iterator[Row]:
+    reader = csv.reader(file, skipinitialspace=True, strict=True)
+    for fields in reader:
+        if any(field.strip() for field in fields):
+            yield reader.line_num, fields
+
+
+def _header(row: Row | None, path: str | PathLike[str]) -> tuple[list[str] | None, list[Row]]:
+    """Tell a header from numbers: the names or None, and the rows already read."""
+    if row is None:
+        raise ValueError(f"{path} is empty")
+    if any(_is_number(field) for field in row[1]):
+        return None, [row]
+    return [field.strip() for field in row[1]], []
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _target_column(target: str | None, header: list[str] | None, width: int, path: str | PathLike[str]) -> int:
+    if target is None:
+        return width - 1
+    if header is None:
+        raise ValueError(f"target={target!r} needs a header with names of columns, and {path} has none")
+    if header.count(target) != 1:
+        found = "is twice" if target in header else "is not"
+        raise ValueError(f"target {target!r} {found} among the columns of {path}: {', '.join(header)}")
+    return header.index(target)
+
+
+def _numbers(row: Row, width: int, header: list[str] | None, path: str | PathLike[str]) -> FloatArray:
+    """Return one line as finite numbers."""
+    line, fields = row
+    if len(fields) != width:
+        raise ValueError(f"{path}, line {line}: {len(fields)} columns, but the first line has {width}")
+    try:
+        numbers = np.array([float(field) for field in fields])
+        if np.isfinite(numbers).all():
+            return numbers
+    except ValueError:
+        pass
+    for column, field in enumerate(fields):
+        name = f" ({header[column]})" if header is not None else ""
+        where = f"{path}, line {line}, column {column + 1}{name}"
+        if not field.strip():
+            raise ValueError(f"{where}: nothing, where a number was expected")
+        if not _is_number(field):
+            raise ValueError(f"{where}: {field!r} is not a number")
+        if not np.isfinite(float(field)):
+            raise ValueError(f"{where}: must be finite, got {field}")
+    raise AssertionError("a line that is not finite numbers has a field that is not one")

@@ -1,0 +1,555 @@
+"""Equal starts, equal budgets, honest counts."""
+
+import dataclasses
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.optimize import minimize
+
+import glasscurv as gc
+from glasscurv.comparison import (
+    Comparison,
+    Method,
+    compare,
+    learning_rates,
+    make_optimizer,
+    parse_method,
+    parse_options,
+)
+from glasscurv.comparison import results as results_module
+
+SPLIT = gc.data.two_spirals(50, rng=0)
+NET = gc.MLP((2, 5, 2), activation="tanh")
+# 50 rows in batches of 20: three minibatches an epoch
+OPTIONS = {"epochs": 4, "batch_size": 20, "seeds": (0, 1), "progress": False}
+ALL = ["sgd:lr=0.1", "adam:lr=0.01", "alice:lr=0.01,quick_steps=1", "lbfgs"]
+
+
+def run(methods=ALL, network=NET, split=SPLIT, **options):
+    return compare(methods, network, split, **{**OPTIONS, **options})
+
+
+class Spy(gc.MLP):
+    """A network that notes where and on what its gradient is taken."""
+
+    def __init__(self, layers=(2, 5, 2), loss="cross_entropy", bad_call=None, **options):
+        super().__init__(layers, loss=loss, **options)
+        self.calls, self.bad_call = [], bad_call
+
+    def value_and_grad(self, theta, X, y):
+        self.calls.append((np.array(theta), np.array(X)))
+        loss, gradient = super().value_and_grad(theta, X, y)
+        if len(self.calls) == self.bad_call:
+            gradient[0] = np.nan
+        return loss, gradient
+
+    def batches(self):
+        """The minibatches of the run, without the one row on which the loops are compiled."""
+        return [(theta, X) for theta, X in self.calls if len(X) > 1]
+
+
+def trial_of(method, network=NET, seed=0, **options):
+    return run([method], network, seeds=(seed,), **options).results[0].trials[0]
+
+
+def same(one, other, ignore=("seconds",)):
+    """Whether two results agree in every bit, except for the time they took."""
+    if dataclasses.is_dataclass(one):
+        names = [field.name for field in dataclasses.fields(one) if field.name not in ignore]
+        return type(one) is type(other) and all(same(getattr(one, n), getattr(other, n), ignore) for n in names)
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(same(a, b, ignore) for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) and math.isnan(one):
+        return math.isnan(other)
+    return type(one) is type(other) and one == other
+
+
+# Starts and budgets
+
+
+def test_at_equal_seed_all_methods_start_alike_and_meet_the_same_minibatches():
+    seen = {}
+    for method in ["sgd:lr=0.1", "adam:lr=0.01", "sgd:lr=1e-3,momentum=0.5"]:
+        spy = Spy()
+        trial_of(method, spy, seed=3)
+        seen[method] = spy.batches()
+    first, *others = seen.values()
+    assert len(first) == 12
+    for other in others:
+        assert np.array_equal(other[0][0], first[0][0])
+        assert not np.array_equal(other[1][0], first[1][0])
+        assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, other, strict=True))
+    for method in ["alice:lr=0.01,quick_steps=0", "lbfgs"]:
+        spy = Spy()
+        trial_of(method, spy, seed=3)
+        theta = [theta for theta, X in spy.batches()][2 if method.startswith("alice") else 0]
+        np.testing.assert_array_equal(theta, first[0][0])
+    spy = Spy()
+    trial_of("alice:lr=0.01,quick_steps=0", spy, seed=3)
+    # three evaluations a step, on the minibatches that the others met; a budget of 12 is used up in the second epoch
+    assert [X.tolist() for _, X in spy.batches()[::3]] == [X.tolist() for _, X in first[:6]]
+
+
+def test_seeds_differ_in_start_and_order():
+    spies = [Spy(), Spy()]
+    for seed, spy in enumerate(spies):
+        trial_of("sgd:lr=0.1", spy, seed=seed)
+    (theta, X), (other_theta, other_X) = (spy.batches()[0] for spy in spies)
+    assert not np.array_equal(theta, other_theta)
+    assert not np.array_equal(X, other_X)
+
+
+def test_every_method_ends_the_epoch_in_which_its_gradients_are_used_up():
+    comparison = run(["sgd:lr=0.1", "alice:lr=0.01,quick_steps=0", "alice:lr=0.01,quick_steps=1,betas=0.5/0.9"])
+    assert comparison.budget == 12
+    sgd, slow, quick = (result.trials[0] for result in comparison.results)
+    assert sgd.evaluations.tolist() == sgd.steps.tolist() == [3, 6, 9, 12]
+    assert slow.evaluations.tolist() == [9, 18]
+    assert slow.steps.tolist() == [3, 6]
+    # steps 1, 2 (warm-up), 4 and 6 are full ones
+    assert quick.evaluations.tolist() == [7, 14]
+
+
+def test_records_are_those_of_the_trainer():
+    trial = trial_of("adam:lr=0.02", seed=7)
+    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(7).spawn(3)]
+    optimizer = gc.Adam(NET.initialize(streams[0]), 0.02)
+    history = gc.train(NET, optimizer, SPLIT.X, SPLIT.y, 4, 20, SPLIT[2:], rng=streams[2], progress=False)
+    assert trial.loss.tolist() == history.loss.tolist()
+    assert trial.validation_loss.tolist() == history.validation_loss.tolist()
+    assert trial.validation_accuracy.tolist() == history.validation_accuracy.tolist()
+    assert trial.lr == 0.02
+
+
+def test_seconds_grow_and_leave_out_validation():
+    class SlowValidation(gc.MLP):
+        def value(self, theta, X, y):
+            import time
+
+            time.sleep(0.05)
+            return super().value(theta, X, y)
+
+    trial = trial_of("adam:lr=0.02", SlowValidation((2, 5, 2)))
+    assert (np.diff(trial.seconds) > 0).all()
+    assert 0 < trial.seconds[-1] < 4 * 0.05  # four validations would take that long
+
+
+def test_linear_algebra_runs_on_one_thread():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen = []
+
+    class Threads(gc.MLP):
+        def value_and_grad(self, theta, X, y):
+            seen.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+            return super().value_and_grad(theta, X, y)
+
+    with threadpool_limits(2):
+        trial_of("adam:lr=0.02", Threads((2, 5, 2)), epochs=1)
+    assert seen
+    assert all(counts == {1} for counts in seen)
+
+
+def test_without_threadpoolctl_the_numbers_are_the_same(monkeypatch):
+    before = run(["adam:lr=0.02"])
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert same(before, run(["adam:lr=0.02"]))
+
+
+# L-BFGS
+
+
+def test_an_evaluation_of_lbfgs_counts_as_all_minibatches_and_stays_within_the_budget():
+    spy = Spy(activation="tanh")
+    trial = trial_of("lbfgs", spy, epochs=9)
+    assert len(spy.calls) == 9
+    assert all(len(X) == 50 for _, X in spy.calls)
+    assert trial.steps.tolist() == list(range(1, len(trial.steps) + 1))
+    assert (trial.evaluations % 3 == 0).all()
+    assert trial.evaluations[-1] <= 27
+    assert (np.diff(trial.loss) <= 0).all()
+
+
+def test_lbfgs_is_that_of_scipy():
+    theta0 = NET.initialize(np.random.default_rng(np.random.SeedSequence(0).spawn(3)[0]))
+    losses, calls = [], 0
+
+    def value_and_grad(theta):
+        nonlocal calls
+        calls += 1
+        return NET.value_and_grad(theta, SPLIT.X, SPLIT.y)
+
+    def callback(xk):
+        losses.append((calls, NET.value(xk, SPLIT.X, SPLIT.y), NET.value(xk, *SPLIT[2:])))
+
+    minimize(
+        value_and_grad, theta0, jac=True, method="L-BFGS-B", callback=callback, options={"maxcor": 3, "maxiter": 6}
+    )
+    trial = trial_of("lbfgs:maxcor=3", epochs=losses[-1][0])
+    assert (trial.evaluations // 3).tolist() == [calls for calls, _, _ in losses]
+    assert trial.loss.tolist() == [loss for _, loss, _ in losses]
+    assert trial.validation_loss.tolist() == [loss for _, _, loss in losses]
+
+
+def test_lbfgs_without_gradients_for_an_iteration_has_no_record():
+    comparison = run(["lbfgs"], epochs=1, target=10.0)
+    (row,) = comparison.rows()
+    assert comparison.results[0].trials[0].steps.shape == (0,)
+    assert (row["failed"], row["reached"]) == (0, 0)
+    assert math.isnan(row["loss"])
+
+
+# Targets
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("validation_loss", 1), ("loss", 1), ("validation_accuracy", -1)])
+def test_the_target_is_reached_at_the_first_record_that_is_as_good(metric, sign):
+    curves = [getattr(trial, metric) for trial in run(["adam:lr=0.05"], epochs=8).results[0].trials]
+    target = float(curves[0][4])
+    comparison = run(["adam:lr=0.05"], epochs=8, target=target, metric=metric)
+    for curve, trial in zip(curves, comparison.results[0].trials, strict=True):
+        hits = [k for k, value in enumerate(curve) if sign * value <= sign * target]
+        assert trial.reached == (hits[0] if hits else None)
+        if hits:
+            assert trial.at_target("evaluations") == trial.evaluations[hits[0]] == 3 * (hits[0] + 1)
+            assert trial.at_target("seconds") == trial.seconds[hits[0]]
+    assert comparison.results[0].trials[0].reached is not None
+
+
+def test_a_target_out_of_reach_is_missed_by_all():
+    (row,) = run(["adam:lr=0.05"], target=1e-6).rows()
+    assert row["reached"] == 0
+    assert all(math.isnan(row[name]) for name in ("steps", "evaluations", "seconds", "evaluations_median"))
+    assert row["loss"] > 0
+
+
+@pytest.mark.parametrize("method", ["sgd:lr=1e200", "alice:lr=1e200", "lbfgs"])
+def test_a_run_that_diverges_is_counted_and_not_raised(method):
+    huge = SPLIT._replace(X=SPLIT.X * 1e200) if method == "lbfgs" else SPLIT
+    network = gc.MLP((2, 5, 1), loss="mse")
+    comparison = run([method, "adam:lr=0.01"], network, huge._replace(y=huge.y * 1.0), target=10.0)
+    row, _ = comparison.rows()
+    assert (row["failed"], row["reached"]) == (2, 0)
+    assert math.isnan(row["loss"])
+
+
+def test_a_run_that_fails_late_keeps_its_records_and_has_not_reached_the_target():
+    spy = Spy(bad_call=9)  # one compiles, three an epoch
+    trial = trial_of("sgd:lr=0.1", spy, target=100.0)
+    assert trial.failed
+    assert trial.steps.tolist() == [3, 6]
+    assert trial.reached is None
+    assert math.isnan(trial.final("loss"))
+
+
+def test_ctrl_c_ends_the_comparison():
+    class Interrupted(gc.MLP):
+        def value(self, theta, X, y):
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+            return super().value(theta, X, y)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(["sgd:lr=0.1"], Interrupted((2, 5, 2)))
+
+
+def test_other_errors_are_not_taken_for_divergence():
+    class Broken(gc.MLP):
+        def value(self, theta, X, y):
+            raise ValueError("the model failed")
+
+    with pytest.raises(ValueError, match="the model failed"):
+        run(["sgd:lr=0.1"], Broken((2, 5, 2)))
+
+
+# Tuning
+
+
+@pytest.mark.parametrize("target", [0.66, 1e-9, None])
+def test_tuning_picks_what_trying_every_rate_picks(target):
+    grid = (1e-3, 1.0, 4)
+    comparison = run(["adam", "sgd:momentum=0.5", "lbfgs"], epochs=6, target=target, lr_grid=grid, tuning_seeds=(5, 6))
+    for result in comparison.results[:2]:
+        scores = []
+        for lr in np.geomspace(*grid):
+            name = "adam" if result.method.optimizer == "adam" else "sgd:momentum=0.5"
+            method = Method("m", result.method.optimizer, float(lr), parse_method(name).options)
+            trials = run([method], epochs=6, target=target, seeds=(5, 6)).results[0].trials
+            costs = [math.inf if trial.reached is None else trial.evaluations[trial.reached] for trial in trials]
+            scores.append((np.mean(costs), np.mean([trial.validation_loss[-1] for trial in trials]), lr))
+        cost, metric, lr = min(scores)
+        assert result.lr == lr
+        assert result.at_edge == (lr in (scores[0][2], scores[-1][2]))
+        best = result.tuning.lr.tolist().index(lr)
+        assert result.tuning.metric[best] == metric
+        assert result.tuning.evaluations[best] == cost or (
+            math.isinf(cost) and np.isnan(result.tuning.evaluations[best])
+        )
+        assert {trial.lr for trial in result.trials} == {lr}
+    assert comparison.results[2].tuning is None
+    assert math.isnan(comparison.results[2].lr)
+
+
+def test_more_accurate_is_better_in_tuning():
+    tuning = gc.comparison.Tuning(np.arange(3.0), np.full(3, np.nan), np.array([0.5, 0.9, np.nan]))
+    assert (tuning.best(-1), tuning.best(1)) == (1, 0)
+    tuning = gc.comparison.Tuning(np.arange(4.0), np.array([9, 6, np.nan, 6]), np.array([0.1, 0.4, 0.0, 0.3]))
+    assert (tuning.best(1), tuning.best(-1)) == (3, 1)
+
+
+def test_a_best_rate_at_the_edge_is_flagged_and_a_given_rate_is_not_tuned():
+    comparison = run(["low=sgd", "given=sgd:lr=1e-9"], lr_grid=(1e-9, 1e-1, 2))
+    low, given = comparison.results
+    assert (low.lr, low.at_edge) == (0.1, True)
+    assert (given.lr, given.at_edge, given.tuning) == (1e-9, False, None)
+    assert not run(["sgd"], lr_grid=(0.1, 0.1, 1)).results[0].at_edge
+
+
+def test_grids_of_all_optimizers_have_one_length_and_ratio():
+    grids = [learning_rates(name) for name in gc.comparison.OPTIMIZERS]
+    assert gc.comparison.LEARNING_RATES.keys() == gc.comparison.OPTIMIZERS.keys()
+    for name, grid in zip(gc.comparison.OPTIMIZERS, grids, strict=True):
+        assert grid.shape == (7,)
+        np.testing.assert_allclose(grid[1:] / grid[:-1], np.sqrt(10), rtol=1e-12)
+        assert grid[3] == gc.comparison.LEARNING_RATES[name]
+
+
+# Tables and files
+
+
+def test_intervals_are_those_of_student():
+    comparison = run(["adam:lr=0.05", "sgd:lr=1e200"], seeds=range(4), epochs=8, target=0.68)
+    row, _ = comparison.rows()
+    final = [trial.validation_loss[-1] for trial in comparison.results[0].trials]
+    low, high = stats.t.interval(0.95, 3, np.mean(final), stats.sem(final))
+    assert row["validation_loss"] == pytest.approx((low + high) / 2, rel=1e-12)
+    assert row["validation_loss_interval"] == pytest.approx((high - low) / 2, rel=1e-9)
+
+
+def test_missed_runs_are_left_out_of_the_mean_and_infinite_in_the_median():
+    def trial(reached):
+        steps = np.arange(1, 11)
+        curve = np.ones(10)
+        return gc.comparison.Trial(0, 0.1, False, steps, 3 * steps, 0.5 * steps, curve, curve, curve, reached)
+
+    def row(*reached):
+        trials = tuple(trial(k) for k in reached)
+        result = gc.comparison.MethodResult(Method("m", "adam", 0.1), 0.1, False, None, trials)
+        return results_module._row(result)
+
+    table = row(1, 3, None)
+    assert (table["reached"], table["seeds"]) == (2, 3)
+    assert (table["steps"], table["evaluations"], table["seconds"]) == (3, 9, 1.5)
+    assert table["evaluations_median"] == 12
+    assert table["evaluations_interval"] == pytest.approx(stats.t.ppf(0.975, 1) * 3)
+    table = row(1, None, None)
+    assert (table["evaluations"], table["reached"]) == (6, 1)
+    assert math.isnan(table["evaluations_median"])
+    assert math.isnan(table["evaluations_interval"])
+
+
+def test_intervals_of_runs_that_went_astray_do_not_overflow():
+    values = np.array([1.0, 2.0, 4.0, math.nan])
+    mean, half = results_module.mean_interval(values)
+    assert results_module.mean_interval(values * 2.0**1000) == (mean * 2.0**1000, half * 2.0**1000)
+    assert results_module.mean_interval(np.zeros(3)) == (0, 0)
+
+
+def test_a_regression_has_no_accuracy():
+    data = gc.data.regression(30, rng=0)
+    (row,) = run(["adam:lr=0.01"], gc.MLP((6, 5, 1), loss="mse"), data).rows()
+    assert math.isnan(row["validation_accuracy"])
+    assert row["validation_loss"] > 0
+    with pytest.raises(ValueError, match=r"metric must be a loss where the network's loss is 'mse'"):
+        run(["adam:lr=0.01"], gc.MLP((6, 5, 1), loss="mse"), data, metric="validation_accuracy")
+
+
+def test_a_comparison_comes_back_from_its_file_as_it_was(tmp_path):
+    methods = ["adam", "alice:lr=0.01,betas=0.5/0.9,length=none", "sgd:lr=1e200", "lbfgs"]
+    network, data = gc.MLP((2, 5, 1), loss="mse"), SPLIT._replace(y=SPLIT.y * 1.0)
+    comparison = run(methods, network, data, target=3.0, lr_grid=(0.01, 1e200, 3))
+    assert [result.failed for result in comparison.results] == [0, 0, 2, 0]
+    assert comparison.results[0].reached
+    comparison.to_json(tmp_path / "comparison.json")
+    back = Comparison.from_json(tmp_path / "comparison.json")
+    assert same(comparison, back, ignore=())
+    assert "NaN" not in (tmp_path / "comparison.json").read_text()
+    json.dumps(comparison.rows())  # plain numbers only
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"comparison.json is not JSON"),
+        ("[]", r"comparison.json is not a glasscurv comparison 1"),
+        ('{"format": "other"}', r"comparison.json is not a glasscurv comparison 1"),
+        ('{"format": "glasscurv comparison 1"}', r"comparison.json is a damaged comparison: KeyError\('results'\)"),
+        ('{"format": "glasscurv comparison 1", "results": []}', r"comparison.json is a damaged comparison: TypeError"),
+    ],
+)
+def test_a_foreign_file_is_refused(tmp_path, text, message):
+    (tmp_path / "comparison.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Comparison.from_json(tmp_path / "comparison.json")
+
+
+# Workers and progress
+
+
+def test_results_do_not_depend_on_the_workers():
+    methods = ["adam", "alice:lr=0.01,quick_steps=0", "lbfgs"]
+    options = {"target": 0.69, "lr_grid": (0.01, 0.1, 2), "tuning_seeds": (3,)}
+    alone = run(methods, **options)
+    assert same(alone, run(methods, **options, workers=2))
+    assert same(alone, run(methods, **options, workers=map))
+
+
+def test_the_progress_bar_names_the_method_and_counts_all_runs(capsys):
+    run(["ours=adam"], lr_grid=(0.01, 0.1, 2), progress=True)
+    shown = capsys.readouterr().err
+    assert "ours: 100%" in shown
+    assert "6/6" in shown
+    run(["ours=adam"], lr_grid=(0.01, 0.1, 2))
+    assert capsys.readouterr().err == ""
+
+
+# Methods as text
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        ("adam", Method("adam", "adam")),
+        ("adam:", Method("adam:", "adam")),
+        (
+            " mine = alice : hessian = rms , glass = False ",
+            Method("mine", "alice", None, {"hessian": "rms", "glass": False}),
+        ),
+        (
+            "alice:length=none,lr_max=0.5",
+            Method("alice:length=none,lr_max=0.5", "alice", None, {"length": None, "lr_max": 0.5}),
+        ),
+        (
+            "a=alice:betas=0.5/0.9,quick_steps=0,lr=1e-2",
+            Method("a", "alice", 0.01, {"betas": (0.5, 0.9), "quick_steps": 0}),
+        ),
+        ("n=sgd:momentum=0.9,nesterov=true", Method("n", "sgd", None, {"momentum": 0.9, "nesterov": True})),
+        ("lbfgs:maxcor=20", Method("lbfgs:maxcor=20", "lbfgs", None, {"maxcor": 20})),
+    ],
+)
+def test_a_method_is_read_from_text(text, method):
+    read = parse_method(text)
+    assert read == method
+    assert [type(value) for value in read.options.values()] == [type(value) for value in method.options.values()]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("adan", r"unknown optimizer 'adan' \(did you mean 'adam'\?\): one of .*sgd.*lbfgs"),
+        ("", r"a method must have a name before '=', got ''"),
+        ("=adam", r"a method must have a name before '=', got '=adam'"),
+        ("adam:momentum=0.9", r"unknown option 'momentum' of adam: one of betas, eps"),
+        ("alice:hesian=abs", r"unknown option 'hesian' of alice \(did you mean 'hessian'\?\): one of betas, "),
+        ("alice:hessian=exact", r"option 'hessian' must be one of abs, rms, zero, diagonal, got 'exact'"),
+        ("alice:glass=maybe", r"option 'glass' must be true or false, got 'maybe'"),
+        ("alice:quick_steps=1.5", r"option 'quick_steps' must be an integer, got '1.5'"),
+        ("alice:quick_steps=-1", r"quick_steps must be ≥ 0, got -1"),
+        ("alice:length=long", r"option 'length' must be a number, got 'long'"),
+        ("alice:distribution=Gaussian", r"option 'distribution' cannot be written as text"),
+        ("adam:betas=0.9", r"option 'betas' must be 2 numbers joined by '/', got '0.9'"),
+        ("adam:eps=1,eps=2", r"option 'eps' of adam is given twice"),
+        ("adam:lr=1,lr=2", r"lr is given twice"),
+        ("adam:lr=fast", r"option 'lr' must be a number, got 'fast'"),
+        ("adam:lr=0", r"lr must be finite and > 0, got 0"),
+        ("adam:lr", r"option 'lr' must be a number, got ''"),
+        ("adam:eps", r"an option must have the form option=value, got 'eps'"),
+        ("adam:rng=1", r"unknown option 'rng' of adam"),
+        ("sgd:nesterov=true", r"nesterov needs momentum > 0"),
+        ("lbfgs:lr=0.1", r"lbfgs has no learning rate, got lr=0.1"),
+        ("lbfgs:maxcor=0", r"maxcor must be ≥ 1, got 0"),
+    ],
+)
+def test_a_method_that_cannot_be_is_refused_in_one_line(text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        parse_method(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_a_method_are_plain_values():
+    with pytest.raises(TypeError, match=r"option 'distribution' of a method must be a number, text, .* got Gaussian"):
+        Method("m", "alice", options={"distribution": gc.Gaussian()})
+
+
+def test_an_optimizer_is_built_with_its_options():
+    built = make_optimizer("alice", np.ones(3), 0.2, {"glass": False, "quick_steps": 7}, rng=5)
+    by_hand = gc.Alice(np.ones(3), 0.2, glass=False, quick_steps=7, rng=5)
+    for optimizer in (built, by_hand):
+        for _ in range(12):
+            optimizer.step(lambda theta: (float(theta @ theta), 2 * theta))
+    assert np.array_equal(built.theta, by_hand.theta)
+    assert (built.quick_steps, built.glass) == (7, False)
+    assert make_optimizer("adam", np.ones(3)).lr == 1e-3
+    assert parse_options("lbfgs", []) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("lbfgs", {}, r"lbfgs is no minibatch optimizer and can only be compared; choose from sgd"),
+        ("sgd", {}, r"sgd needs a learning rate, got lr=None"),
+        ("rmsprop", {}, r"unknown optimizer 'rmsprop'"),
+        ("adam", {"glass": True}, r"unknown option 'glass' of adam"),
+        ("adam", {"lr": 1.0}, r"unknown option 'lr' of adam"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_built_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_optimizer(name, np.ones(2), options=options)
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"methods": []}, r"methods must be at least one, with different names, got none"),
+        ({"methods": ["adam", "adam"]}, r"methods must be at least one, with different names, got adam, adam"),
+        ({"seeds": []}, r"seeds must be at least one, and different, got \(\)"),
+        ({"seeds": [1, 1]}, r"seeds must be at least one, and different, got \(1, 1\)"),
+        ({"seeds": [-1]}, r"every entry of seeds must be ≥ 0, got -1"),
+        ({"seeds": [1, 7], "tuning_seeds": [7, 8]}, r"tuning_seeds must differ from seeds, got 7 in both"),
+        ({"epochs": 0}, r"epochs must be ≥ 1, got 0"),
+        ({"batch_size": 0}, r"batch_size must be ≥ 1, got 0"),
+        ({"target": math.nan}, r"target must be finite, got nan"),
+        ({"metric": "speed"}, r"metric must be one of 'validation_loss', 'validation_accuracy', 'loss', got 'speed'"),
+        ({"methods": ["adam"], "lr_grid": (1, 0.1, 3)}, r"high of lr_grid must be finite and ≥ 1, got 0.1"),
+        ({"methods": ["adam"], "lr_grid": (0, 0.1, 3)}, r"low of lr_grid must be finite and > 0, got 0"),
+        ({"methods": ["adam"], "lr_grid": (0.1, 1, 0)}, r"count of lr_grid must be ≥ 1, got 0"),
+        ({"methods": ["adam"], "lr_grid": (0.1, 1)}, r"lr_grid must be \(low, high, count\), got \(0.1, 1\)"),
+        ({"split": SPLIT[:2]}, r"split must hold training and validation inputs and targets, got 2 arrays"),
+        ({"split": SPLIT._replace(y=SPLIT.y[1:])}, r"y must have one entry for each of the 50 rows of X"),
+        ({"split": SPLIT._replace(X_validation=SPLIT.X_validation * np.nan)}, r"X_validation must be finite"),
+        ({"split": SPLIT._replace(y_validation=SPLIT.y + 2)}, r"y must hold labels 0 to 1, got 2 to 3"),
+    ],
+)
+def test_bad_arguments_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        run(**{"methods": ["adam:lr=0.1"], **options})
+
+
+def test_arguments_of_another_kind_are_refused():
+    with pytest.raises(TypeError, match=r"methods must hold Methods or text, got int"):
+        run([3])
+    with pytest.raises(TypeError, match=r"network must be an MLP, got str"):
+        run(network="mlp")
+    with pytest.raises(ValueError, match=r"optimizer must be one of sgd.*got 'lbfgs'"):
+        learning_rates("lbfgs")
