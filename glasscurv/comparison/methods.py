@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray, RngLike
 from glasscurv._validation import integer, number
-from glasscurv.optimizers import SGD, Adam, Alice, Optimizer
+from glasscurv.optimizers import SGD, AdaHessian, Adam, AdamW, Alice, Optimizer
 
 LBFGS = "lbfgs"
 
@@ -24,10 +24,22 @@ def lbfgs_options(maxcor: int = 10) -> dict[str, Any]:
     return {"maxcor": integer(maxcor, "maxcor", 1)}
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "alice": Alice}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adahessian": AdaHessian,
+    "alice": Alice,
+}
 """The optimizers of `make_optimizer` by name."""
 
-LEARNING_RATES: dict[str, float] = {"sgd": 10**-1.5, "adam": 10**-2.5, "alice": 10**-2.5}
+LEARNING_RATES: dict[str, float] = {
+    "sgd": 10**-1.5,
+    "adam": 10**-2.5,
+    "adamw": 10**-2.5,
+    "adahessian": 10**-1.0,
+    "alice": 10**-2.0,
+}
 """Middle of the grid of learning rates over which `compare` tunes each optimizer."""
 
 GRID_COUNT = 7

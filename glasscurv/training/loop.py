@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -196,7 +196,7 @@ class _Run:
         self.batches = -(-len(X) // batch_size)
         self.position = 0  # minibatches taken of this epoch
         self.order: NDArray[np.intp] | None = None
-        self.epoch_rng: dict[str, Any] = {}  # state before the order of this epoch was drawn
+        self.epoch_rng: Mapping[str, Any] = {}  # state before the order of this epoch was drawn
         self.stopped = False
 
     @property
@@ -365,10 +365,12 @@ def _validation_data(
 ) -> tuple[FloatArray, NDArray[Any]] | None:
     if validation is None:
         return None
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
-        raise ValueError(f"validation must be a pair (X, y), got {type(validation).__name__}")
-    network.check_data(*validation)
-    return matrix(validation[0], "X"), np.asarray(validation[1])
+    try:
+        X, y = validation
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"validation must be a pair (X, y), got {type(validation).__name__}") from error
+    network.check_data(X, y)
+    return matrix(X, "X"), np.asarray(y)
 
 
 def _validate(network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None) -> dict[str, float]:
@@ -383,7 +385,7 @@ def _validate(network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDA
 
 
 def _shown(record: EpochRecord) -> dict[str, str]:
-    """What the progress bar says of an epoch: only what was measured."""
+    """Say what was measured in an epoch, for the progress bar."""
     shown = {"loss": f"{record.loss:.4f}"}
     if not np.isnan(record.validation_loss):
         shown["validation"] = f"{record.validation_loss:.4f}"

@@ -19,6 +19,11 @@ class TestAdamWithShortMemory(SecondMomentContract):
         return gc.Adam(theta0, lr, betas=(0.5, 0.8), eps=1e-4)
 
 
+class TestAdamW(SecondMomentContract):
+    def make(self, theta0, lr):
+        return gc.AdamW(theta0, lr, weight_decay=0.1)
+
+
 def slow_adam(gradient, theta0, lr, betas, eps, steps):
     """Algorithm 1 of Kingma and Ba, one coordinate at a time, with both corrected moments written out."""
     theta = [float(x) for x in theta0]

@@ -47,8 +47,18 @@ class TestAliceWithEveryOption(SecondMomentContract):
 
 
 class TestAliceWithTheDiagonal(SecondMomentContract):
+    fixed_options = frozenset({"limiter"})
+
     def make(self, theta0, lr):
         return gc.Alice(theta0, lr, hessian="diagonal", quick_steps=0, limiter="fixed", rng=np.random.default_rng(7))
+
+
+class TestJointAlice(SecondMomentContract):
+    couples = True
+    fixed_options = frozenset({"glass", "joint"})
+
+    def make(self, theta0, lr):
+        return gc.Alice(theta0, lr, joint=True, rng=8)
 
 
 class Replayed(gc.Rademacher):
