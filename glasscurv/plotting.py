@@ -6,7 +6,6 @@ Colours are those of Okabe and Ito, which the colour-blind tell apart; line styl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -154,7 +153,14 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
         ax.set_yscale("log", nonpositive="mask")
         _decades(ax)
     for k, colour in enumerate(colours):
-        style = {"color": colour, "ms": 10, "capsize": 6, "elinewidth": 2.2, "capthick": 2.2, "zorder": 3}
+        style: dict[str, Any] = {
+            "color": colour,
+            "ms": 10,
+            "capsize": 6,
+            "elinewidth": 2.2,
+            "capthick": 2.2,
+            "zorder": 3,
+        }
         exponent.errorbar(x[k], profile.exponent[k], _finite(profile.exponent_error[k]), fmt="o", **style)
     exponent.set_ylabel(EXPONENT, fontsize=13)
     _draw_kinds(exponent)
@@ -163,9 +169,9 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
         bar.set_hatch("" if verdict == "glass" else "///")
         bar.set_edgecolor("white")
         height = np.nan_to_num(bar.get_height())
-        turn = {"rotation": 0 if len(x) <= 5 else 60, "ha": "center", "fontsize": 12}
+        turn: dict[str, Any] = {"rotation": 0 if len(x) <= 5 else 60, "ha": "center", "fontsize": 12}
         share.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", **turn)
-    share.set_ylim(0, 120)
+    share.set_ylim(0, 108 if len(x) <= 5 else 125)
     share.set_yticks([0, 25, 50, 75, 100])
     share.set_ylabel("share of the bend\nbeyond the Hessian (%)", fontsize=13)
     for ax in (density, hessian, exponent, share):
@@ -179,8 +185,8 @@ def plot_comparison(comparison: Comparison) -> Figure:
     """Draw learning curves of every method and the work that it took to the target.
 
     Above are means over seeds after each epoch with 95 % intervals, against mean gradient evaluations and seconds, of
-    the runs that did not fail; below every run as a dot, and means with 95 % intervals: evaluations and seconds to the target, or without a
-    target the metric and the training loss in the end. The names below are the legend for all.
+    the runs that did not fail. Below is every run as a dot, and means with 95 % intervals: evaluations and seconds to
+    the target, or without a target the metric and the training loss in the end. The names there are the legend for all.
 
     Parameters
     ----------
@@ -252,9 +258,11 @@ def _tidy(ax: Axes) -> None:
 
 def _draw_losses(ax: Axes, history: History) -> None:
     steps = np.arange(1, len(history.step_loss) + 1)
-    curves = [("training, each step", steps, history.step_loss, {"color": GREY, "lw": 0.8, "alpha": 0.45})]
+    curves: list[tuple[str, Any, FloatArray, dict[str, Any]]] = [
+        ("training, each step", steps, history.step_loss, {"color": GREY, "lw": 0.8, "alpha": 0.45})
+    ]
     few = "o" if len(history.loss) < 25 else ""
-    line = {"lw": 2.4, "ms": 6}
+    line: dict[str, Any] = {"lw": 2.4, "ms": 6}
     curves.append(("training, mean of epoch", history.steps, history.loss, {"color": BLUE, "marker": few, **line}))
     if history.validation_loss is not None:
         style = {"color": ORANGE, "ls": LINES[1], "marker": few.replace("o", "s"), **line}
@@ -283,14 +291,14 @@ def _draw_accuracy(ax: Axes, history: History) -> None:
 
 
 def _label_steps(ax: Axes, history: History) -> None:
-    """Steps below, gradient evaluations above."""
+    """Put steps below and gradient evaluations above."""
     ax.set_xlabel("step", fontsize=13)
     steps, evaluations = (np.concatenate([[0], values]) for values in (history.steps, history.evaluations))
 
-    def to_evaluations(x: FloatArray) -> FloatArray:
+    def to_evaluations(x: Any) -> Any:
         return _piecewise(x, steps, evaluations)
 
-    def to_steps(x: FloatArray) -> FloatArray:
+    def to_steps(x: Any) -> Any:
         return _piecewise(x, evaluations, steps)
 
     above = ax.secondary_xaxis("top", functions=(to_evaluations, to_steps))
@@ -314,14 +322,14 @@ def _draw_snapshots(
         if errors is None:
             ax.plot(snapshots.step, values[:, k], label=group, **style)
         else:
-            bars = {"capsize": 4, "elinewidth": 1.4}
+            bars: dict[str, Any] = {"capsize": 4, "elinewidth": 1.4}
             ax.errorbar(snapshots.step, values[:, k], _finite(errors[:, k]), label=group, **bars, **style)
     ax.set_xlabel("step", fontsize=13)
     ax.set_ylabel(label, fontsize=13)
 
 
 def _draw_kinds(ax: Axes) -> None:
-    """The exponents of glass and of a smooth loss as lines with names."""
+    """Draw the exponents of glass and of a smooth loss as lines with names."""
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, 0.4), max(high, 4.6))
     for value, name in ((1, "glass"), (4, "smooth")):
@@ -331,7 +339,7 @@ def _draw_kinds(ax: Axes) -> None:
 
 
 def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: dict[str, Any]) -> None:
-    """A point for each epoch that all runs have finished: mean work and mean metric with its interval."""
+    """Draw a point for each epoch that all runs have finished: mean work, mean metric and its interval."""
     runs = [trial for trial in result.trials if not trial.failed]
     records = min((len(trial.loss) for trial in runs), default=0)
     if not records:
@@ -345,7 +353,7 @@ def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: d
 
 
 def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:
-    """The range is that of the means and the target: bands may reach out of it."""
+    """Draw the target, and set the range to that of the means: bands may reach out of it."""
     scale = PERCENT if comparison.metric == "validation_accuracy" else 1
     shown = [line.get_ydata() for line in ax.lines]
     if comparison.target is not None:
@@ -364,7 +372,7 @@ def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:
 
 
 def _draw_dots(ax: Axes, comparison: Comparison, column: str) -> None:
-    """One line a method: a dot for every run, the mean with its interval, and how many missed the target."""
+    """Draw one line a method: a dot for every run, the mean with its interval, and how many missed the target."""
     reaching = column in ("evaluations", "seconds")
     scale = PERCENT if column == "validation_accuracy" else 1
     table = [scale * (r.at_target(column) if reaching else r.final(column)) for r in comparison.results]
@@ -389,12 +397,12 @@ def _draw_line_of_dots(ax: Axes, k: int, values: FloatArray, fate: str) -> None:
     colour, marker = _style(k)["color"], _style(k)["marker"]
     ax.scatter(values, np.full(values.size, k + 0.22), s=14, color=colour, alpha=0.5, lw=0)
     mean, half = mean_interval(values)
-    bars = {"capsize": 5, "elinewidth": 2, "capthick": 2, "color": colour, "marker": marker}
+    bars: dict[str, Any] = {"capsize": 5, "elinewidth": 2, "capthick": 2, "color": colour, "marker": marker}
     ax.errorbar(mean, k - 0.12, xerr=_finite(half), ms=9, **bars)
     if missed := int(np.isnan(values).sum()):
         text = f"{missed} of {values.size} {fate}"
         ax.annotate(text, (1, k), (7, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=11)
-        hollow = {"color": colour, "marker": marker, "mfc": "white", "ms": 8, "clip_on": False}
+        hollow: dict[str, Any] = {"color": colour, "marker": marker, "mfc": "white", "ms": 8, "clip_on": False}
         ax.plot(1, k, transform=ax.get_yaxis_transform(), ls="", **hollow)
 
 
@@ -409,7 +417,7 @@ def _decades(ax: Axes, which: Literal["x", "y"] = "y") -> None:
     """Show numbers on a logarithmic axis that spans a decade or less, too."""
     low, high = ax.get_ylim() if which == "y" else ax.get_xlim()
     axis = ax.yaxis if which == "y" else ax.xaxis
-    if high < 20 * low:
+    if high < 50 * low:
         axis.set_minor_locator(LogLocator(subs=(2, 5)))
         axis.set_minor_formatter("{x:.3g}")
         axis.set_major_formatter("{x:.3g}")

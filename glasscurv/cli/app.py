@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import platform
-import sys
+import warnings
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Annotated
 
 import typer
 
+from glasscurv import __version__
 from glasscurv.cli.compare import compare
 from glasscurv.cli.output import note, print_json
 from glasscurv.cli.profile import profile
@@ -19,6 +21,9 @@ from glasscurv.cli.train import train
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 MISTAKE, INTERRUPTED = 2, 130
+
+KEPT = r"\b"
+"""Click's mark of a paragraph whose lines are not to be wrapped, as it is written in a raw docstring."""
 
 app = typer.Typer(
     name="glasscurv",
@@ -31,9 +36,11 @@ app = typer.Typer(
 
 
 def _unwrapped(command: Callable[..., None]) -> str:
-    """Return a docstring whose paragraphs are lines for the terminal to wrap; those that begin with \\b stay."""
+    r"""Return a docstring whose paragraphs are lines for the terminal to wrap; those that begin with \b stay."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
-    return "\n\n".join(each if each.startswith("\b") else " ".join(each.splitlines()) for each in paragraphs)
+    return "\n\n".join(
+        each.replace(KEPT, "\b", 1) if each.startswith(KEPT) else " ".join(each.splitlines()) for each in paragraphs
+    )
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,7 +54,7 @@ def glasscurv(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the versions and stop.")
     ] = False,
 ) -> None:
-    """Curvature that the Hessian cannot see: train networks, measure their glass, compare optimizers.
+    r"""Curvature that the Hessian cannot see: train networks, measure their glass, compare optimizers.
 
     The gradient of a network of rectified linear units jumps wherever a unit crosses its kink. Together the jumps form
     a glass, and the expected loss bends like |δ|^1.5 for a movement δ. These commands measure it and train with it.
@@ -63,17 +70,8 @@ def glasscurv(
 
 def version(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Print the versions of the library, Python, NumPy and Numba: what a bug report should say."""
-    import numba
-    import numpy
-
-    import glasscurv
-
-    versions = {
-        "glasscurv": glasscurv.__version__,
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "numba": numba.__version__,
-    }
+    versions = {"glasscurv": __version__, "python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in ("numpy", "numba")}
     if as_json:
         print_json(versions)
     else:
@@ -88,23 +86,25 @@ for command in (train, profile, compare, version):
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        result = app(arguments, prog_name="glasscurv", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warning
+            result = app(arguments, prog_name="glasscurv", standalone_mode=False)
     except UsageError as error:
         # Without a command there is nothing to say: the help is printed already.
-        message = str(error.format_message())  # type: ignore[attr-defined]
+        message = str(error.format_message()).replace("Value error, ", "")  # type: ignore[attr-defined]
         return _mistake(message) if message else MISTAKE
-    except (KeyboardInterrupt, typer.Abort):
-        note("interrupted")
+    except typer.Abort:  # what older versions of Click make of Ctrl-C; newer ones return 130
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has gone
-        return 1
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _mistake(str(error))
     return result if isinstance(result, int) else 0
 
 
+def _warning(message: Warning | str, *_: object) -> None:
+    note(f"warning: {message}")
+
+
 def _mistake(message: str) -> int:
     """Say in one line what is wrong."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    note("error: " + " ".join(message.split()))
     return MISTAKE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from glasscurv.cli.output import (
 from glasscurv.comparison import Comparison, Method
 
 
-class Metric(str, Enum):
+class Metric(StrEnum):
     """What a target is set for."""
 
     validation_loss = "validation_loss"
@@ -47,9 +47,9 @@ def compare(
     optimizer: Annotated[
         list[str] | None,
         typer.Option(
-            help="A method: [NAME=]OPTIMIZER[:OPTION=VALUE,…], such as alice:hessian=rms,quick_steps=0,lr=0.01; repeat it "
-            "for each. Optimizers are alice, sgd, adam, adamw, adahessian and lbfgs. Without lr the learning rate is "
-            f"tuned. By default {', '.join(OPTIMIZERS)}.",
+            help="A method: [NAME=]OPTIMIZER[:OPTION=VALUE,…], such as alice:hessian=rms,quick_steps=0,lr=0.01; repeat "
+            "it for each. Optimizers are alice, sgd, adam, adamw, adahessian and lbfgs. Without lr the learning rate "
+            f"is tuned. By default {', '.join(OPTIMIZERS)}.",
             metavar="METHOD",
             rich_help_panel=options.OPTIMIZER,
         ),
@@ -101,7 +101,7 @@ def compare(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare optimizers fairly: equal starts, equal minibatches, equal numbers of gradients, tuned learning rates.
+    r"""Compare optimizers fairly: equal starts, equal minibatches, equal numbers of gradients, tuned learning rates.
 
     A step of Alice costs up to three gradients and gets no discount: all methods may take the same number of them.
     The table gives means over seeds with 95 % Student-t intervals; work to the target is a mean over the runs that
@@ -174,8 +174,8 @@ def _record(found: Comparison) -> dict[str, Any]:
 def _print(found: Comparison) -> None:
     widths = "-".join(map(str, found.layers))
     table = Table(
-        title=f"{widths} {found.activation} network, {found.training_rows} rows, at most {found.budget} gradient evaluations, "
-        f"{len(found.seeds)} seeds: means ± 95 % intervals"
+        title=f"{widths} {found.activation} network, {found.training_rows} rows, at most {found.budget} "
+        f"gradient evaluations, {len(found.seeds)} seeds: means ± 95 % intervals"
     )
     table.add_column("method", overflow="fold")
     columns = {"lr": "learning rate", "loss": "training\nloss", "validation_loss": "validation\nloss"}
@@ -194,9 +194,7 @@ def _print(found: Comparison) -> None:
         if row["at_edge"]:
             print(f"{row['method']}: the learning rate is at the edge of its grid; a better one may lie outside.")
         if row["failed"]:
-            print(
-                f"{row['method']}: {row['failed']} of {row['seeds']} runs diverged and are left out of the final values."
-            )
+            print(f"{row['method']}: {row['failed']} of {row['seeds']} runs diverged; the final values leave them out.")
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:

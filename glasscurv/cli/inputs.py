@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from glasscurv import comparison, data, schedules
+from glasscurv._typing import FloatArray
 from glasscurv.data import Split
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Optimizer
@@ -98,25 +100,29 @@ def hidden_widths(text: str) -> tuple[int, ...]:
     return widths
 
 
-def fit_data(split: Split, network: MLP, dtype: str | np.dtype) -> Split:  # type: ignore[type-arg]
+def fit_data(split: Split, network: MLP, dtype: DTypeLike) -> Split:
     """Return the data in the precision of the parameters, with targets that suit the loss."""
 
-    def targets(y: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def targets(y: NDArray[Any]) -> NDArray[Any]:
         return y.astype(dtype) if network.loss.name == "mse" else y
 
     fitted = Split(
         split.X.astype(dtype), targets(split.y), split.X_validation.astype(dtype), targets(split.y_validation)
     )
-    network.check_data(fitted.X, fitted.y)
+    try:
+        network.check_data(fitted.X, fitted.y)
+    except ValueError as error:
+        widths = "-".join(map(str, network.layers))
+        raise ValueError(f"the data do not fit the {widths} network: {error}") from error
     return fitted
 
 
 def make_optimizer(
     name: str,
-    theta0: np.ndarray,
+    theta0: FloatArray,
     lr: float | None,
     options: Sequence[str],
-    rng: np.random.Generator,  # type: ignore[type-arg]
+    rng: np.random.Generator,
 ) -> Optimizer:
     """Return an optimizer from its name and texts of the form ``name=value``."""
     parsed = comparison.parse_options(name, options)
@@ -126,17 +132,24 @@ def make_optimizer(
 
 def make_schedule(text: str, lr: float, steps: int) -> Callable[[int], float] | None:
     """Read ``constant``, ``warmup:STEPS``, ``step:EVERY[,FACTOR]`` or ``cosine[:FINAL]``; None for a constant rate."""
-    kind, _, rest = text.partition(":")
-    values = rest.split(",") if rest else []
-    try:
-        if kind == "constant" and not values:
-            return None
-        if kind == "warmup" and len(values) == 1:
-            return schedules.warmup(lr, int(values[0]))
-        if kind == "step" and len(values) in (1, 2):
-            return schedules.step(lr, int(values[0]), *map(float, values[1:]))
-        if kind == "cosine" and len(values) <= 1:
-            return schedules.cosine(lr, steps, *map(float, values))
-    except ValueError as error:
-        raise ValueError(f"--schedule {text}: {error}") from error
+    kind, *rest = text.split(":")
+    values = _numbers(rest[0]) if rest else []
+    whole = bool(values) and values[0] == int(values[0])
+    if text == "constant":
+        return None
+    if kind == "warmup" and len(values) == 1 and whole:
+        return schedules.warmup(lr, int(values[0]))
+    if kind == "step" and len(values) in (1, 2) and whole:
+        return schedules.step(lr, int(values[0]), *values[1:])
+    if kind == "cosine" and len(values) == len(rest):
+        return schedules.cosine(lr, steps, *values)
     raise ValueError(f"--schedule must be constant, warmup:STEPS, step:EVERY[,FACTOR] or cosine[:FINAL], got {text!r}")
+
+
+def _numbers(text: str) -> list[float]:
+    """Return finite numbers joined by commas, or none at all."""
+    try:
+        values = [float(value) for value in text.split(",")]
+    except ValueError:
+        return []
+    return values if np.isfinite(values).all() else []

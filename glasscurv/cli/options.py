@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-class Activation(str, Enum):
+class Activation(StrEnum):
     """Activations of the hidden layers."""
 
     relu = "relu"
@@ -19,14 +19,14 @@ class Activation(str, Enum):
     gelu = "gelu"
 
 
-class LossName(str, Enum):
+class LossName(StrEnum):
     """Losses."""
 
     cross_entropy = "cross_entropy"
     mse = "mse"
 
 
-class Precision(str, Enum):
+class Precision(StrEnum):
     """Floating-point types."""
 
     float32 = "float32"
@@ -81,8 +81,8 @@ OptimizerName = Annotated[
 LearningRate = Annotated[
     float | None,
     typer.Option(
-        help="Learning rate; for alice the scale of its longest steps, and the length at which it measures curvature. By "
-        "default a middling one for the optimizer.",
+        help="Learning rate; for alice the scale of its longest steps, and the length at which it measures curvature. "
+        "By default a middling one for the optimizer.",
         rich_help_panel=OPTIMIZER,
     ),
 ]

@@ -8,14 +8,11 @@ import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FIGURES = (".png", ".svg", ".pdf")
 
@@ -57,7 +54,7 @@ def number(value: float, interval: float = math.nan, digits: int = 4) -> str:
 
 
 def _rounded(value: float, digits: int) -> str:
-    """The digits that count, with an exponent only for what is small or huge."""
+    """Return the digits that count, with an exponent only for what is small or huge."""
     return f"{float(f'{value:.{digits}g}'):.10g}"
 
 
@@ -85,7 +82,7 @@ def check_figure(path: Path | None) -> None:
         raise ImportError("--plot needs matplotlib: pip install 'glasscurv[plot]'")
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
     """Write a figure and say so."""
     figure.savefig(path, dpi=150)
     note(f"figure: {path}")

@@ -65,7 +65,7 @@ def profile(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure where a network is glass: density, Hessian and exponent of every layer.
+    r"""Measure where a network is glass: density, Hessian and exponent of every layer.
 
     Takes the network from a checkpoint, or trains one as `glasscurv train` does with the same options.
 

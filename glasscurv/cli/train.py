@@ -66,7 +66,7 @@ def train(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a network on minibatches and say how good it became.
+    r"""Train a network on minibatches and say how good it became.
 
     Alice, the default optimizer, measures the glass of the loss as it goes and takes steps that know about it. A step
     of it costs one or three gradients; the number of gradient evaluations says what a run cost.

@@ -88,6 +88,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return the result for machines."""
         history, best = self.history, self.history.best_epoch
+        least = None if best is None or history.validation_loss is None else float(history.validation_loss[best - 1])
         return {
             "status": history.status,
             "data": self.chosen.data,
@@ -106,7 +107,7 @@ class Run:
             "validation_loss": _last(history.validation_loss),
             "validation_accuracy": _last(history.validation_accuracy),
             "best_epoch": best,
-            "best_validation_loss": None if best is None else history.validation_loss[best - 1],
+            "best_validation_loss": least,
             "seconds": round(self.seconds, 3),
         }
 
