@@ -87,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _warning
+            warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
             result = app(arguments, prog_name="glasscurv", standalone_mode=False)
     except UsageError as error:
         # Without a command there is nothing to say: the help is printed already.
@@ -98,10 +98,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         return _mistake(str(error))
     return result if isinstance(result, int) else 0
-
-
-def _warning(message: Warning | str, *_: object) -> None:
-    note(f"warning: {message}")
 
 
 def _mistake(message: str) -> int:

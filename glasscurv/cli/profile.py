@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from glasscurv import _validation
 from glasscurv.cli import inputs, options
 from glasscurv.cli.output import check_figure, number, plain, print_json, print_table, save_figure
 from glasscurv.cli.training import Training
@@ -82,6 +83,7 @@ def profile(
     that of the loss's bend which no Hessian explains, for movements of the given length.
     """
     check_figure(plot)
+    _validation.number(length, "--length", 0, open_low=True)
     if checkpoint is None:
         chosen = Training(
             data, labels, validation, layers, activation.value, None if loss is None else loss.value, dtype.value,

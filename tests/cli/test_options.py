@@ -1,0 +1,357 @@
+"""Options, data and mistakes, in this process."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import glasscurv as gc
+from glasscurv import cli as package
+from glasscurv.cli import app, inputs
+from glasscurv.cli.output import number, plain
+
+PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+TINY = ("--data", "spirals", "--layers", "8", "--epochs", "2")
+
+
+@pytest.fixture
+def refused(cli):
+    """Run the command, which must refuse: the one line that it prints."""
+
+    def call(*arguments):
+        status, out, err = cli(*arguments)
+        assert (status, out) == (2, "")
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
+    return call
+
+
+def examples(text, prompt):
+    return [
+        shlex.split(line.strip().removeprefix(prompt)) for line in text.splitlines() if line.strip().startswith(prompt)
+    ]
+
+
+def helps():
+    texts = (app.glasscurv, app.train, app.profile, app.compare)
+    return [example for text in texts for example in examples(text.__doc__, "glasscurv ")]
+
+
+def run_cheaply(cli, example):
+    """Run an example as it is written, but for shorter."""
+    less = {
+        "train": ["--epochs", 3],
+        "profile": ["--samples", 2, *([] if "run.ckpt" in example else ["--epochs", 1])],
+        "compare": ["--epochs", 1, "--seeds", 2, "--tuning-seeds", 1, "--lr-grid", "0.001,0.01,2", "--workers", 1],
+    }
+    status, out, err = cli(*example, *less.get(example[0], []), *(["--quiet"] if example[0] in less else []))
+    assert status == 0, err
+    assert out
+
+
+@pytest.mark.filterwarnings("ignore:differences of group:RuntimeWarning")
+def test_every_example_of_page_and_help_runs(cli, here):
+    of_page = examples(PAGE, "$ glasscurv ")
+    of_help = [example for example in helps() if example not in of_page and "--help" not in example]
+    assert len(of_page) >= 12
+    assert len(of_help) >= 6
+    for example in [*of_page, *of_help]:
+        if "--checkpoint" in example and "--resume" not in example:
+            for path in here.glob("run.ckpt*"):
+                path.unlink()
+        run_cheaply(cli, example)
+
+
+def test_help_shows_its_examples_unwrapped_and_its_units(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "130")
+    for command, unit in (("train", "nats"), ("profile", "gradient² per length"), ("compare", "wall-clock time")):
+        status, out, _ = cli(command, "--help")
+        assert status == 0
+        assert unit in out
+        shown = [line.strip() for line in out.splitlines()]
+        for example in examples(getattr(app, command).__doc__, "glasscurv "):
+            assert "glasscurv " + " ".join(example) in shown
+    status, out, err = cli()
+    assert (status, err) == (2, "")
+    assert "compare" in out
+
+
+@pytest.mark.parametrize("arguments", [("version",), ("--version",)])
+def test_versions_are_those_that_run(cli, arguments):
+    status, out, _ = cli(*arguments)
+    assert status == 0
+    assert out == f"glasscurv {gc.__version__}, python {sys.version.split()[0]}, numpy {np.__version__}, " + (
+        f"numba {json.loads(cli('version', '--json')[1])['numba']}\n"
+    )
+
+
+def write_table(path, y):
+    X = np.random.default_rng(0).normal(size=(len(y), 3))
+    if path.suffix == ".npz":
+        np.savez(path, X=X, y=y)
+    else:
+        np.savetxt(path, np.column_stack([X, y]), delimiter=",", header="a,b,c,target", comments="")
+
+
+@pytest.mark.parametrize("name", ["table.npz", "table.csv"])
+def test_the_targets_decide_on_loss_and_width(record, here, name):
+    write_table(here / name, np.arange(30) % 3)
+    labelled = record("train", "--data", name, "--layers", "5,4", "--epochs", 1, "--validation", 0.5)
+    assert (labelled["layers"], labelled["loss_function"]) == ([3, 5, 4, 3], "cross_entropy")
+    numbers = record("train", "--data", name, "--layers", 5, "--epochs", 1, "--loss", "mse")
+    assert (numbers["layers"], numbers["loss_function"]) == ([3, 5, 1], "mse")
+    assert numbers["validation_accuracy"] is None
+    write_table(here / name, np.arange(30) + 0.5)
+    assert record("train", "--data", name, "--layers", 5, "--epochs", 1)["loss_function"] == "mse"
+
+
+def test_several_targets_make_as_many_outputs(record, here):
+    np.savez(here / "two.npz", X=np.ones((10, 3)), y=np.ones((10, 2)))
+    assert record("train", "--data", "two.npz", "--layers", 5, "--epochs", 1)["layers"] == [3, 5, 2]
+
+
+def test_regression_is_built_in(record):
+    found = record("train", "--data", "regression", "--layers", 8, "--epochs", 1)
+    assert found["loss_function"] == "mse"
+
+
+def test_train_does_what_the_library_does(record):
+    """The three streams of the seed go to parameters, directions and shuffling."""
+    found = record(
+        "train", *TINY, "--seed", 5, "--lr", 0.01, "--option", "quick_steps=1", "--option", "betas=0.8/0.99",
+        "--batch-size", 40, "--schedule", "step:7,0.5", "--dtype", "float32", "--activation", "silu",
+    )  # fmt: skip
+    split = gc.data.two_spirals(rng=0)
+    X, y, X_validation, y_validation = (part.astype(np.float32) if part.ndim == 2 else part for part in split)
+    net = gc.MLP((2, 8, 2), activation="silu")
+    initial, directions, shuffling = (np.random.default_rng(s) for s in np.random.SeedSequence(5).spawn(3))
+    theta0 = net.initialize(initial, dtype=np.float32)
+    optimizer = gc.Alice(theta0, lr=0.01, quick_steps=1, betas=(0.8, 0.99), rng=directions)
+    history = gc.train(
+        net, optimizer, X, y, 2, 40, (X_validation, y_validation), shuffling, False,
+        schedule=gc.schedules.step(0.01, 7, 0.5),
+    )  # fmt: skip
+    assert found["loss"] == history.loss[-1]
+    assert found["validation_accuracy"] == history.validation_accuracy[-1]
+    assert found["options"]["betas"] == [0.8, 0.99]
+    assert (found["lr"], found["parameters"], found["status"]) == (0.01, net.size, "finished")
+
+
+def test_steps_patience_and_snapshots_reach_the_trainer(record, here):
+    assert record("train", *TINY[:4], "--steps", 3)["steps"] == 3
+    stopped = record("train", *TINY[:4], "--epochs", 50, "--patience", 1, "--optimizer", "sgd", "--lr", 5)
+    assert stopped["status"] == "early stopping"
+    record("train", *TINY, "--snapshots", 4, "--history", "all.json")
+    saved = json.loads((here / "all.json").read_text())
+    assert saved["snapshots"]["step"] == [0, 4]
+
+
+def test_schedules_are_those_of_the_library():
+    make = inputs.make_schedule
+    assert make("constant", 0.1, 9) is None
+    assert make("warmup:5", 0.1, 9) == gc.schedules.warmup(0.1, 5)
+    assert make("step:5", 0.1, 9) == gc.schedules.step(0.1, 5)
+    assert make("step:5,0.5", 0.1, 9) == gc.schedules.step(0.1, 5, 0.5)
+    assert make("cosine", 0.1, 9) == gc.schedules.cosine(0.1, 9)
+    assert make("cosine:0.01", 0.1, 9) == gc.schedules.cosine(0.1, 9, 0.01)
+
+
+@pytest.mark.parametrize(
+    "text", ["cos", "warmup", "warmup:", "warmup:1.5", "step:x", "step:1,2,3", "cosine:1,2", "constant:1"]
+)
+def test_schedules_that_are_none_are_refused(refused, text):
+    assert f"--schedule must be constant, warmup:STEPS, step:EVERY[,FACTOR] or cosine[:FINAL], got '{text}'" in refused(
+        "train", *TINY, "--schedule", text
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing",), "No such command 'nothing'"),
+        (("train", "--nothing"), "No such option: --nothing"),
+        (("train", "--epochs", "x"), "--epochs"),
+        (("train", "--epochs", "0"), "--epochs"),
+        (("train", "--activation", "rely"), "'rely' is not one of 'relu'"),
+        (("train", "--epochs", "3", "--steps", "3"), "--epochs and --steps exclude each other"),
+        (("train", "--data", "digit"), "got 'digit' (did you mean digits?)"),
+        (("train", "--data", "what"), "--data must be digits, spirals, regression, FILE.npz, FILE.csv or IDX images"),
+        (("train", "--data", "no.csv"), "there is no file no.csv"),
+        (("train", "--data", "a.idx"), "give the file of their labels with --labels"),
+        (("train", "--data", "train-images-idx3-ubyte"), "give the file of their labels with --labels"),
+        (("train", "--data", "a.npz", "--labels", "b"), "--labels is for IDX images; a.npz holds the targets itself"),
+        (("train", "--data", "spirals", "--labels", "b"), "--labels is for files; spirals comes with labels"),
+        (("train", "--data", "spirals", "--validation", "0.5"), "--validation is for files; spirals comes with"),
+        (("train", *TINY, "--layers", "8,x"), "--layers must be widths ≥ 1 joined by commas, such as 64,64, got '8,x'"),
+        (("train", *TINY, "--layers", "0"), "--layers must be widths ≥ 1"),
+        (("train", "--data", "regression", "--loss", "cross_entropy"), "--loss cross_entropy needs labels"),
+        (("train", *TINY, "--optimizer", "alise"), "unknown optimizer 'alise' (did you mean 'alice'?)"),
+        (("train", *TINY, "--option", "quick=3"), "unknown option 'quick' of alice (did you mean 'quick_steps'?)"),
+        (("train", *TINY, "--option", "eps"), "an option must have the form option=value, got 'eps'"),
+        (("train", *TINY, "--lr", "-1"), "lr must be finite and > 0, got -1.0"),
+        (("train", *TINY, "--plot", "a.jpg"), "--plot must end in .png, .svg, .pdf, got a.jpg"),
+        (("train", *TINY, "--plot", "no/a.png"), "--plot: there is no folder no"),
+        (("train", *TINY, "--history", "a.txt"), "--history must end in .csv, .json, got a.txt"),
+        (("train", *TINY, "--checkpoint", "."), "--checkpoint must be a file, and . is a folder"),
+        (("train", *TINY, "--resume"), "--resume needs --checkpoint FILE"),
+        (("train", *TINY, "--checkpoint-every", "3"), "--checkpoint-every needs --checkpoint FILE"),
+        (("profile", "no.ckpt"), "no.ckpt"),
+        (("profile", "no.ckpt", "--lr", "1"), "--lr is for training, and the checkpoint holds a trained network"),
+        (("profile", *TINY, "--length", "-1"), "--length must be finite and > 0, got -1"),
+        (("compare", *TINY, "--optimizer", "adam:lrate=1"), "unknown option 'lrate' of adam"),
+        (("compare", *TINY, "--lr-grid", "1,2"), "--lr-grid must be LOW,HIGH,COUNT, such as 1e-4,1e-1,7, got '1,2'"),
+        (("compare", *TINY, "--save", "a.csv"), "--save must end in .json, got a.csv"),
+        (("compare", "--load", "no.json"), "no.json"),
+    ],
+)
+def test_mistakes_are_one_line(refused, arguments, message):
+    assert message in refused(*arguments)
+
+
+def test_whole_numbers_that_are_no_labels_are_pointed_out(refused, here):
+    write_table(here / "prices.csv", 1000 * np.arange(30))
+    assert "the targets are whole numbers up to 29000, too many for labels of 24 rows: use --loss mse" in refused(
+        "train", "--data", "prices.csv"
+    )
+
+
+def test_data_that_do_not_fit_the_checkpoint_are_refused(cli, refused):
+    cli("train", *TINY, "--checkpoint", "run.ckpt", "--quiet")
+    assert "the data do not fit the 2-8-2 network: X must have shape (rows, 2)" in refused("profile", "run.ckpt")
+    assert "--layers is for training" in refused("profile", "run.ckpt", "--layers", "8")
+
+
+def test_a_checkpoint_is_never_lost(cli, refused, here):
+    run = ("train", *TINY, "--checkpoint", "run.ckpt", "--quiet")
+    status, _, err = cli(*run, "--resume")
+    assert (status, err) == (0, "no checkpoint run.ckpt yet: starting anew\n")
+    before = (here / "run.ckpt").read_bytes()
+    assert "checkpoint run.ckpt exists: add --resume to go on from it, or name another file" in refused(*run)
+    assert "is of another run" in refused(*run, "--resume", "--seed", 1, "--layers", 9)
+    assert (here / "run.ckpt").read_bytes() == before
+
+
+def test_interrupted_without_a_checkpoint_says_that_nothing_is_saved(cli, monkeypatch):
+    def interrupt(*arguments, **options):
+        options["callback"] = None
+        history = train(*arguments, **options)
+        return type(history)(**{**vars(history), "status": "interrupted"})
+
+    train = gc.train
+    monkeypatch.setattr("glasscurv.cli.training.train", interrupt)
+    status, _, err = cli("train", *TINY, "--quiet")
+    assert (status, err) == (130, "interrupted after 8 steps; nothing was saved: --checkpoint would have\n")
+    assert cli("profile", *TINY, "--quiet")[0] == 130
+
+
+def test_profile_measures_as_the_library_does(record):
+    found = record("profile", *TINY[:4], "--epochs", 0, "--rows", 100, "--seed", 4, "--length", 0.01, "--samples", 3)
+    split, net = gc.data.two_spirals(rng=0), gc.MLP((2, 8, 2))
+    initial, _, shuffling = (np.random.default_rng(s) for s in np.random.SeedSequence(4).spawn(3))
+    rows = np.sort(shuffling.choice(len(split.X), 100, replace=False))
+    profile = gc.curvature_profile(
+        lambda theta: net.value_and_grad(theta, split.X[rows], split.y[rows])[1],
+        net.initialize(initial),
+        net.groups,
+        0.01,
+        3,
+        rng=np.random.default_rng(np.random.SeedSequence(4).spawn(3)[1]),
+    )
+    assert [row["layer"] for row in found["table"]] == ["layer1", "layer2"]
+    for name in ("glass_density", "hessian_rms", "exponent", "glass_share", "verdict"):
+        assert [row[name] for row in found["table"]] == plain(list(getattr(profile, name)))
+    assert (found["rows"], found["length"], found["evaluations"]) == (100, 0.01, profile.evaluations)
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_one_line(cli):
+    status, _, err = cli("profile", *TINY[:4], "--epochs", 0, "--length", 1e-15)
+    assert status == 0
+    assert err
+    assert all(line.startswith("warning: ") for line in err.splitlines())
+
+
+def test_comparison_is_that_of_the_library(cli, record):
+    common = ("compare", *TINY, "--batch-size", 50, "--metric", "loss", "--seeds", 2)
+    found = record(*common, "--optimizer", "adam:lr=0.01", "--optimizer", "quick=alice:quick_steps=9", "--no-tune")
+    rates = gc.comparison.LEARNING_RATES
+    split = gc.data.two_spirals(rng=0)
+    expected = gc.comparison.compare(
+        ["adam:lr=0.01", gc.comparison.Method("quick", "alice", rates["alice"], {"quick_steps": 9})],
+        gc.MLP((2, 8, 2)), split, seeds=range(2), epochs=2, batch_size=50, metric="loss", progress=False,
+    )  # fmt: skip
+    seconds = {"seconds", "seconds_interval"}
+    for row, wanted in zip(found["table"], expected.rows(), strict=True):
+        assert {k: v for k, v in row.items() if k not in seconds} == {
+            k: v for k, v in plain(wanted).items() if k not in seconds
+        }
+    tuned = record(*common, "--optimizer", "adam", "--lr-grid", "0.001,1,2", "--tuning-seeds", 1)
+    assert tuned["table"][0]["lr"] in (0.001, 1)
+    assert tuned["table"][0]["at_edge"]
+
+
+def test_the_table_says_what_to_beware_of(cli):
+    status, out, err = cli(
+        "compare", *TINY, "--seeds", 2, "--optimizer", "sgd:lr=1e200", "--optimizer", "adam", "--lr-grid",
+        "0.01,0.02,2",        "--tuning-seeds", 1, "--metric", "validation_accuracy", "--target", 0.99, "--quiet",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "sgd:lr=1e200: 2 of 2 runs diverged; the final values leave them out." in out
+    assert "adam: the learning rate is at the edge of its grid; a better one may lie outside." in out
+    assert "The target is a validation accuracy of 0.99." in out
+    assert "0 of 2" in out
+
+
+def test_bugs_are_not_hidden(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("glasscurv.cli.inputs.load_data", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        app.run(["train"])
+
+
+def test_a_missing_package_is_one_line(monkeypatch, capsys, refused):
+    monkeypatch.setitem(sys.modules, "glasscurv.cli.app", None)
+    with pytest.raises(ModuleNotFoundError):
+        package.main()
+    monkeypatch.delitem(sys.modules, "glasscurv.cli.app")
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as stopped:
+        package.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: the command needs typer: pip install 'glasscurv[cli]'\n"
+
+
+def test_a_missing_matplotlib_is_told_before_anything_is_computed(monkeypatch, refused):
+    monkeypatch.setattr("glasscurv.cli.output.find_spec", lambda name: None)
+    assert "--plot needs matplotlib: pip install 'glasscurv[plot]'" in refused("train", "--plot", "a.png")
+
+
+def test_old_versions_of_click_end_with_the_same_status(monkeypatch):
+    def abort(*_, **__):
+        raise app.typer.Abort
+
+    monkeypatch.setattr(app, "app", abort)
+    assert app.run([]) == 130
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [(0.123456, np.nan, "0.1235"), (311.2, 104.0, "311.2 ± 100"), (1e-7, 2e-8, "1e-07 ± 2e-08"), (np.nan, np.nan, "–"),
+     (123456.0, 0.0, "123500 ± 0")],
+)  # fmt: skip
+def test_numbers_show_the_digits_that_count(value, interval, text):
+    assert number(value, interval) == text
+
+
+def test_json_holds_no_nan():
+    assert plain({"a": np.array([1.0, np.nan]), "b": (np.float64(np.inf), np.int64(2), "x", None)}) == {
+        "a": [1.0, None],
+        "b": [None, 2, "x", None],
+    }

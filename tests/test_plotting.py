@@ -1,0 +1,291 @@
+"""Figures show what they are given: the numbers are read back from the lines."""
+
+from dataclasses import replace
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+import glasscurv as gc
+from glasscurv import plotting
+from glasscurv.comparison import Comparison, Method, MethodResult, Trial
+
+
+def make_history(epochs=5, **changes):
+    """A history of ten steps an epoch, two gradients each."""
+    steps = 10 * np.arange(1, epochs + 1)
+    fields = {
+        "step_loss": np.geomspace(2, 0.1, 10 * epochs),
+        "loss": np.geomspace(2, 0.1, epochs),
+        "validation_loss": np.geomspace(2, 0.5, epochs),
+        "validation_accuracy": np.linspace(0.1, 0.9, epochs),
+        "evaluations": 2 * steps,
+        "steps": steps,
+        "best_epoch": epochs,
+        "best_theta": None,
+        "snapshots": None,
+        "status": "finished",
+    }
+    return gc.History(**(fields | changes))
+
+
+def make_snapshots(layers=3, count=4):
+    shape = (count, layers)
+    values = np.geomspace(1e-6, 1e-3, count * layers).reshape(shape)
+    return gc.SnapshotHistory(
+        groups=tuple(f"layer{k + 1}" for k in range(layers)),
+        step=10 * np.arange(count),
+        glass_density=values,
+        hessian_abs=values,
+        hessian_rms=values,
+        hessian_diagonal=values,
+        exponent=np.linspace(1, 4, count * layers).reshape(shape),
+        exponent_error=np.full(shape, 0.1),
+    )
+
+
+def make_profile(layers=3, **changes):
+    values = np.geomspace(1e-6, 1e-3, layers)
+    fields = {
+        "groups": tuple(f"layer{k + 1}" for k in range(layers)),
+        "parameters": np.arange(1, layers + 1),
+        "glass_density": values,
+        "hessian_abs": 3 * values,
+        "hessian_rms": 4 * values,
+        "hessian_diagonal": -values,
+        "glass_share": np.linspace(0.9, 0.1, layers),
+        "exponent": np.linspace(1, 4, layers),
+        "exponent_error": np.full(layers, 0.1),
+        "verdict": ("glass",) * (layers - 1) + ("smooth",),
+        "length": 0.01,
+        "evaluations": 100,
+    }
+    return gc.CurvatureProfile(**(fields | changes))
+
+
+def make_trial(seed, *, failed=False, reached=2, level=1.0, epochs=4):
+    x = np.arange(1, epochs + 1)
+    loss = level * (1 + 0.1 * seed) / x
+    return Trial(
+        seed=seed,
+        lr=0.1,
+        failed=failed,
+        steps=10 * x,
+        evaluations=20 * x,
+        seconds=(0.1 + 0.01 * seed) * x,
+        loss=loss,
+        validation_loss=2 * loss,
+        validation_accuracy=1 - 0.1 * loss,
+        reached=None if failed else reached,
+    )
+
+
+def make_comparison(trials, **changes):
+    results = tuple(
+        MethodResult(Method(f"method {k}", "adam", 0.1), 0.1, False, None, tuple(each)) for k, each in enumerate(trials)
+    )
+    fields = {
+        "results": results,
+        "metric": "validation_loss",
+        "target": 0.8,
+        "epochs": 4,
+        "batch_size": 10,
+        "budget": 40,
+        "seeds": (0, 1, 2),
+        "tuning_seeds": (1001,),
+        "layers": (2, 3, 2),
+        "activation": "relu",
+        "loss": "cross_entropy",
+        "training_rows": 100,
+        "validation_rows": 50,
+    }
+    return Comparison(**(fields | changes))
+
+
+def by_label(ax):
+    return {line.get_label(): line for line in ax.lines}
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_histories_show_losses_accuracy_and_the_best_epoch():
+    history = make_history(best_epoch=4)
+    figure = plotting.plot_history(history)
+    losses, accuracy = figure.axes
+    lines = by_label(losses)
+    np.testing.assert_array_equal(lines["training, each step"].get_xdata(), np.arange(1, 51))
+    np.testing.assert_array_equal(lines["training, mean of epoch"].get_xydata().T, [history.steps, history.loss])
+    np.testing.assert_array_equal(lines["validation"].get_ydata(), history.validation_loss)
+    assert lines["least, epoch 4"].get_xydata().tolist() == [[40, history.validation_loss[3]]]
+    assert losses.get_yscale() == "log"
+    np.testing.assert_allclose(accuracy.lines[0].get_ydata(), 100 * history.validation_accuracy)
+    assert (losses.get_ylabel(), accuracy.get_ylabel()) == ("loss", "validation accuracy (%)")
+
+
+def test_the_axis_above_counts_gradients():
+    history = make_history(evaluations=np.array([30, 60, 70, 80, 90]))
+    figure = plotting.plot_history(history)
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    (above,) = ax.child_axes
+    assert above.get_xlabel() == "gradient evaluations"
+    forward, backward = above._functions
+    np.testing.assert_allclose(forward(np.array([0, 10, 15, 20, 50.0])), [0, 30, 45, 60, 90])
+    x = np.linspace(-3, 60, 20)
+    np.testing.assert_allclose(backward(forward(x)), x)
+
+
+def test_histories_without_validation_have_one_panel():
+    history = make_history(validation_loss=None, validation_accuracy=None, best_epoch=None)
+    figure = plotting.plot_history(history)
+    assert len(figure.axes) == 1
+    assert set(by_label(figure.axes[0])) == {"training, each step", "training, mean of epoch"}
+
+
+def test_losses_of_either_sign_or_small_range_are_not_logarithmic():
+    negative = make_history(loss=np.linspace(1, -1, 5))
+    assert plotting.plot_history(negative).axes[0].get_yscale() == "linear"
+    flat = make_history(step_loss=np.ones(50), loss=np.ones(5), validation_loss=np.ones(5))
+    assert plotting.plot_history(flat).axes[0].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("accuracy", [True, False])
+def test_snapshots_show_density_and_exponent_of_every_layer(accuracy):
+    snapshots = make_snapshots()
+    changes = {} if accuracy else {"validation_accuracy": None}
+    figure = plotting.plot_history(make_history(snapshots=snapshots, **changes))
+    density, exponent = figure.axes[-2:]
+    assert density.get_yscale() == "log"
+    assert "gradient² / length" in density.get_ylabel()
+    for k, group in enumerate(snapshots.groups):
+        line = by_label(density)[group]
+        np.testing.assert_array_equal(line.get_xydata().T, [snapshots.step, snapshots.glass_density[:, k]])
+        np.testing.assert_array_equal(exponent.containers[k].lines[0].get_ydata(), snapshots.exponent[:, k])
+    assert texts(exponent) == ["glass", "smooth"]
+
+
+def test_profiles_show_all_measures_with_their_units():
+    profile = make_profile()
+    figure = plotting.plot_profile(profile)
+    density, hessian, exponent, share = figure.axes
+    np.testing.assert_allclose(density.collections[0].get_offsets()[:, 1], profile.glass_density)
+    measures = by_label(hessian)
+    np.testing.assert_array_equal(measures["mean of |Hz|"].get_ydata(), profile.hessian_abs)
+    np.testing.assert_array_equal(measures["rms of Hz"].get_ydata(), profile.hessian_rms)
+    np.testing.assert_array_equal(measures["|mean of diagonal|"].get_ydata(), abs(profile.hessian_diagonal))
+    assert [float(bar.lines[0].get_ydata()[0]) for bar in exponent.containers] == profile.exponent.tolist()
+    np.testing.assert_allclose([bar.get_height() for bar in share.patches], 100 * profile.glass_share)
+    assert texts(share) == list(profile.verdict)
+    assert "gradient² / length" in density.get_ylabel()
+    assert "gradient / length" in hessian.get_ylabel()
+    assert "%" in share.get_ylabel()
+    assert "0.01" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("layers", [1, 20])
+def test_profiles_of_few_and_many_layers_are_drawn(layers, tmp_path):
+    profile = make_profile(layers, glass_share=np.full(layers, np.nan), exponent=np.full(layers, np.nan))
+    plotting.plot_profile(profile).savefig(tmp_path / "profile.svg")
+    assert (tmp_path / "profile.svg").stat().st_size > 0
+
+
+def test_comparisons_show_means_with_intervals_over_the_runs_that_did_not_fail():
+    trials = [[make_trial(0), make_trial(1), make_trial(2, failed=True)], [make_trial(k, level=2) for k in range(3)]]
+    figure = plotting.plot_comparison(make_comparison(trials))
+    by_evaluations, by_seconds, *_ = figure.axes
+    x = np.arange(1, 5)
+    np.testing.assert_allclose(by_evaluations.lines[0].get_xydata().T, [20 * x, 2 * 1.05 / x])
+    np.testing.assert_allclose(by_seconds.lines[0].get_xydata().T, [0.105 * x, 2 * 1.05 / x])
+    np.testing.assert_allclose(by_evaluations.lines[1].get_ydata(), 4 * 1.1 / x)
+    half = 12.706 * 0.1 * 2 / np.sqrt(2) / np.sqrt(2)  # Student's t with one degree of freedom
+    band = by_evaluations.collections[0].get_paths()[0].vertices
+    assert band[:, 1].max() == pytest.approx(2 * 1.05 + half, rel=1e-4)
+    assert (by_evaluations.get_ylabel(), by_evaluations.get_xlabel()) == ("validation loss", "gradient evaluations")
+    assert by_seconds.get_xlabel() == "seconds"
+
+
+def test_comparisons_count_the_work_to_the_target_and_the_misses():
+    trials = [[make_trial(0), make_trial(1, reached=1), make_trial(2, reached=None)], [make_trial(0, reached=None)] * 3]
+    figure = plotting.plot_comparison(make_comparison(trials))
+    left, right = figure.axes[2:]
+    np.testing.assert_array_equal(left.collections[0].get_offsets()[:2, 0], [60, 40])
+    assert left.containers[0].lines[0].get_xdata()[0] == 50
+    np.testing.assert_allclose(right.containers[0].lines[0].get_xdata()[0], (0.3 + 0.22) / 2)
+    assert texts(left) == ["1 of 3 missed", "3 of 3 missed"]
+    assert left.get_xlabel() == "gradient evaluations to the target"
+    assert [label.get_text() for label in left.get_yticklabels()] == ["method 0", "method 1"]
+
+
+def test_comparisons_without_a_target_show_the_end():
+    trials = [[make_trial(0), make_trial(1, failed=True)]]
+    figure = plotting.plot_comparison(make_comparison(trials, target=None, metric="validation_accuracy"))
+    top, _, left, right = figure.axes
+    assert top.get_yscale() == "linear"
+    np.testing.assert_allclose(top.lines[0].get_ydata(), 100 - 10 / np.arange(1, 5))
+    assert left.get_xlabel() == "validation accuracy (%) in the end"
+    assert left.containers[0].lines[0].get_xdata()[0] == pytest.approx(97.5)
+    assert right.get_xlabel() == "training loss in the end"
+    assert texts(left) == ["1 of 2 failed"]
+    losses = plotting.plot_comparison(make_comparison(trials, target=None, metric="loss")).axes
+    assert [ax.get_xlabel() for ax in losses[2:]] == ["training loss in the end", "validation loss in the end"]
+
+
+def test_a_method_of_which_every_run_failed_is_named_all_the_same(tmp_path):
+    trials = [[make_trial(0, failed=True)], [make_trial(0, failed=True)]]
+    figure = plotting.plot_comparison(make_comparison(trials))
+    figure.savefig(tmp_path / "failed.svg")
+    assert texts(figure.axes[2]) == ["1 of 1 missed", "1 of 1 missed"]
+
+
+def test_sixteen_methods_differ_in_colour_line_or_marker():
+    figure = plotting.plot_comparison(make_comparison([[make_trial(0, level=1 + k)] for k in range(16)]))
+    lines = figure.axes[0].lines[:16]
+    looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in lines}
+    assert len(looks) == 16
+    assert len({line.get_color() for line in lines}) == len(plotting.COLOURS)
+    # Neighbours in the legend differ in both colour and marker, for those who see no colour.
+    assert all(a.get_marker() != b.get_marker() for a, b in pairwise(lines))
+
+
+def luminance(colour):
+    """Relative luminance of the web's contrast guidelines."""
+    channels = np.array([int(to_hex(colour)[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_colours_stand_out_from_the_paper():
+    for colour in (*plotting.COLOURS, plotting.GREY):
+        assert 1.05 / (luminance(colour) + 0.05) > 2
+
+
+def test_figures_are_unknown_to_pyplot():
+    import matplotlib.pyplot as plt
+
+    plotting.plot_profile(make_profile())
+    assert plt.get_fignums() == []
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(TypeError, match="history must be a History, got NoneType"):
+        plotting.plot_history(None)
+    nothing = np.empty(0)
+    with pytest.raises(ValueError, match="history must hold at least one epoch, got none"):
+        plotting.plot_history(replace(make_history(), loss=nothing))
+    with pytest.raises(TypeError, match="profile must be a CurvatureProfile, got dict"):
+        plotting.plot_profile({})
+    with pytest.raises(TypeError, match="comparison must be a Comparison, got str"):
+        plotting.plot_comparison("found.json")
+
+
+def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
+    import importlib
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    with pytest.raises(ImportError, match=r"figures need matplotlib: pip install 'glasscurv\[plot\]'"):
+        importlib.reload(plotting)
