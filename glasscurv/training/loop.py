@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -337,11 +338,12 @@ def _interruptions() -> Iterator[threading.Event]:
         yield event  # no signal arrives here, or somebody else takes care of it
         return
 
-    def first(*_: object) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            default(number, frame)
         event.set()
-        signal.signal(signal.SIGINT, default)
 
-    signal.signal(signal.SIGINT, first)
+    signal.signal(signal.SIGINT, handle)
     try:
         yield event
     finally:
