@@ -61,8 +61,8 @@ def test_without_hessian_power_it_is_momentum():
 
 
 def test_the_glass_enters_the_diagonal_as_jumps_over_the_length():
-    # g_i = 1 above a kink at b_i ~ U[−2, 2]: within the length l of it, with probability l/2, D = z_i (g₊ − g₋)_i/(2l) is
-    # 1/(2l), so E D² = 1/(8l), where the Hessian is 0 and ρ = ¼: ρ/(2l).
+    # g_i = 1 above a kink at b_i ~ U[−2, 2], so H = 0 and ρ = ¼. The kink is within the length l of 0 with probability
+    # l/2, and D_i = z_i (g₊ − g₋)_i/(2l) is then 1/(2l): E D² = 1/(8l) = ρ/(2l).
     n, rng = 40_000, np.random.default_rng(4)
     kinks = rng.uniform(-2, 2, n)
     for length in (0.5, 0.05):
@@ -81,7 +81,7 @@ def test_a_diagonal_whose_square_overflows_is_refused():
     optimizer = gc.AdaHessian(np.ones(3, np.float32), rng=0)
     optimizer.step(lambda theta: (1.0, theta))
     before = optimizer.state_dict()
-    with pytest.raises(gc.NonFiniteError, match=r"Hessian diagonal too large at step 2: the square of 1e\+25 overflows"):
+    with pytest.raises(gc.NonFiniteError, match=r"Hessian diagonal too large at step 2: the square of .* overflows"):
         optimizer.step(lambda theta: (1.0, 1e25 * theta))
     kinks = optimizer.theta
     with pytest.raises(gc.NonFiniteError, match="Hessian diagonal too large at step 2: the square of inf overflows"):
