@@ -39,8 +39,9 @@ class deferred_interrupts:  # noqa: N801 (a context manager, used like contextli
     ) -> None:
         if self._previous is None:
             return
-        if signal.getsignal(signal.SIGINT) == self._handle:  # not if `call` has set a handler that is to stay
-            signal.signal(signal.SIGINT, self._previous)
+        handler = signal.signal(signal.SIGINT, self._previous)
+        if handler != self._handle:  # `call` has set one that is to stay
+            signal.signal(signal.SIGINT, handler)
         self._deliver()
 
     def call(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
