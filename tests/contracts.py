@@ -25,10 +25,10 @@ ALTERED = {
     "momentum": 0.25,
     "nesterov": False,
     "betas": (0.6, 0.95),
-    "eps": 1e-3,
+    "eps": 2e-3,
     "weight_decay": 0.5,
     "hessian_power": 0.5,
-    "block_size": 5,
+    "block_size": 3,
     "length": 0.375,
     "l1": 0.5,
     "l2": 0.5,
@@ -116,7 +116,7 @@ def _fail(loss, gradient):
 
 @contextmanager
 def interrupt_at(event):
-    """Send this process a SIGINT at line (or call or return) number `event` = 0, 1, … of the package or of this file."""
+    """Send this process a SIGINT at line, call or return number `event` = 0, 1, … of the package or of this file."""
     sent, left = [], event
 
     def trace(frame, kind, argument):

@@ -1,5 +1,7 @@
 """Interrupts that are real: SIGINT sent to this process."""
 
+# ruff: noqa: PT012, SIM117 (where in a block it is raised is the point)
+
 import os
 import signal
 import threading
@@ -27,7 +29,7 @@ def interrupt(argument=None):
 
 def test_an_interrupt_waits_for_the_end_of_the_block():
     done = []
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (where it is raised is the point)
+    with pytest.raises(KeyboardInterrupt):
         with deferred_interrupts():
             interrupt()
             interrupt()
@@ -39,7 +41,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block():
 
 def test_a_call_is_interrupted_at_once_and_what_follows_is_not():
     done = []
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt):
         with deferred_interrupts() as interrupts:
             try:
                 interrupts.call(interrupt, None)
@@ -64,7 +66,7 @@ def test_without_an_interrupt_a_call_returns_and_the_handler_is_back():
 def test_an_exception_passes_and_an_interrupt_after_it_comes_on_top():
     with pytest.raises(LookupError), deferred_interrupts():
         raise LookupError
-    with pytest.raises(KeyboardInterrupt) as caught, deferred_interrupts():  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt) as caught, deferred_interrupts():
         interrupt()
         raise LookupError
     assert isinstance(caught.value.__context__, LookupError)
@@ -83,7 +85,7 @@ def test_a_handler_that_goes_on_gets_every_interrupt_of_a_call_and_one_of_the_bl
 
 def test_blocks_nest():
     done = []
-    with pytest.raises(KeyboardInterrupt), deferred_interrupts():  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
         with deferred_interrupts() as inner:
             inner.call(interrupt, None)  # let through to the outer block, which holds it back
             done.append("inner")
@@ -139,7 +141,7 @@ def test_interrupts_at_any_time_never_split_a_step():
     rng = np.random.default_rng(0)
     for _ in range(40):
         timer = threading.Timer(rng.uniform(0, 2e-3), os.kill, (os.getpid(), signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        with pytest.raises(KeyboardInterrupt):
             timer.start()
             end = time.monotonic() + 60
             while time.monotonic() < end:

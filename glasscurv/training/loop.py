@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from glasscurv._interrupts import noted_interrupts
 from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
 from glasscurv._validation import function, generator, integer, matrix
 from glasscurv.networks import MLP
@@ -216,7 +214,7 @@ class _Run:
         return self.recorder.history(status)
 
     def _advance_until(self, end: _End, bar: tqdm[Any]) -> Status:
-        with _interruptions() as interrupted:
+        with noted_interrupts() as interrupted:
             try:
                 while (status := end.reached(self)) is None:
                     if self.stopped:
@@ -326,26 +324,6 @@ class _Run:
             "validation": None if self.validation is None else _digest(*self.validation),
             "snapshots": None if self.snapshots is None else self.snapshots.describe(),
         }
-
-
-@contextmanager
-def _interruptions() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event, so that it never tears a step; a second one interrupts as usual."""
-    event = threading.Event()
-    default = signal.default_int_handler
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
-        yield event  # no signal arrives here, or somebody else takes care of it
-        return
-
-    def first(*_: object) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, default)
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, default)
 
 
 def _minibatch_loss(network: MLP, X: FloatArray, y: NDArray[Any]) -> ValueAndGrad:

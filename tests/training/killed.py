@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 import glasscurv as gc
 
@@ -62,6 +64,8 @@ def remove(folder):
 
 
 def main(folder, kills):
+    # Forked processes share the semaphore that tqdm takes by default: one killed with it in hand would stop them all.
+    tqdm.set_lock(threading.RLock())
     rng = np.random.default_rng(os.getpid())
     whole, killed = folder / "whole", folder / "killed"
     for part in (whole, killed):
