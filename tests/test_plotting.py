@@ -1,7 +1,6 @@
 """Figures show what they are given: the numbers are read back from the lines."""
 
 from dataclasses import replace
-
 from itertools import pairwise
 
 import numpy as np
