@@ -35,10 +35,10 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 LEARNING_RATES: dict[str, float] = {
     "sgd": 10**-1.5,
-    "adam": 10**-2.5,
-    "adamw": 10**-2.5,
+    "adam": 10**-2.0,
+    "adamw": 10**-2.0,
     "adahessian": 10**-1.0,
-    "alice": 10**-2.0,
+    "alice": 10**-1.5,
 }
 """Middle of the grid of learning rates over which `compare` tunes each optimizer."""
 
@@ -250,7 +250,7 @@ def learning_rates(optimizer: str, grid: tuple[float, float, int] | None = None)
         ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adahessian"`` or ``"alice"``.
     grid : (low, high, count), optional
         The same geometric grid for all. By default seven values, each the root of ten times the one before, around
-        10^(−1.5) for sgd, 10^(−2.5) for adam and adamw, 10^(−1) for adahessian and 10^(−2) for alice.
+        10^(−1.5) for sgd and alice, 10^(−2) for adam and adamw, and 10^(−1) for adahessian.
 
     Returns
     -------
