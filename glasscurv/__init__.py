@@ -32,7 +32,7 @@ from glasscurv.optimizers import SGD, AdaHessian, Adam, AdamW, Alice
 from glasscurv.perturbations import Gaussian, Rademacher, SparseRademacher, Sphere, Uniform, contamination
 from glasscurv.problems import Problem, Quadratic, RandomHinges, Sum
 from glasscurv.steps import bound_step, joint_quasi_newton_step, predicted_decrease, quasi_newton_step
-from glasscurv.training import History, train
+from glasscurv.training import Checkpoint, History, SnapshotHistory, Snapshots, load_checkpoint, train
 
 __version__ = "0.1.0"
 
@@ -45,6 +45,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Alice",
+    "Checkpoint",
     "Crossings",
     "CurvatureEstimate",
     "CurvatureProfile",
@@ -59,6 +60,8 @@ __all__ = [
     "Quadratic",
     "Rademacher",
     "RandomHinges",
+    "SnapshotHistory",
+    "Snapshots",
     "SparseRademacher",
     "Sphere",
     "SuggestedLength",
@@ -80,6 +83,7 @@ __all__ = [
     "glass_kernel",
     "hessian_kernel",
     "joint_quasi_newton_step",
+    "load_checkpoint",
     "predict_loss_change",
     "predicted_decrease",
     "quasi_newton_step",

@@ -1,9 +1,11 @@
-"""Ctrl-C held back while something is written that must be written wholly or not at all."""
+"""Ctrl-C at moments that suit the program: held back while something is written, noted until something is finished."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TypeVar
 
@@ -37,8 +39,9 @@ class deferred_interrupts:  # noqa: N801 (a context manager, used like contextli
     ) -> None:
         if self._previous is None:
             return
-        if signal.getsignal(signal.SIGINT) == self._handle:  # not if `call` has set a handler that is to stay
-            signal.signal(signal.SIGINT, self._previous)
+        handler = signal.signal(signal.SIGINT, self._previous)
+        if handler != self._handle:  # `call` has set one that is to stay
+            signal.signal(signal.SIGINT, handler)
         self._deliver()
 
     def call(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
@@ -62,3 +65,27 @@ class deferred_interrupts:  # noqa: N801 (a context manager, used like contextli
         if self._held and self._previous is not None:
             self._held = False
             self._previous(signal.SIGINT, None)
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[threading.Event]:
+    """Give an event that the first Ctrl-C sets, so that a loop can end in its own time; a second one interrupts.
+
+    Only Python's own handler in the main thread is replaced: a program with another one has its own way to stop.
+    """
+    event = threading.Event()
+    default = signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
+        yield event
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            default(number, frame)
+        event.set()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, default)

@@ -1,17 +1,48 @@
 """What every optimizer promises; the test class of an optimizer inherits it and says how to make one."""
 
 import copy
+import inspect
+import json
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import glasscurv as gc
 
+PACKAGE = str(Path(gc.__file__).parent)
 THETA0 = np.array([0.9, -1.3, 0.4, 2.1, -0.7, 1.6])
 WEIGHTS = np.array([0.5, 1.0, 2.0, 0.25, 4.0, 1.5])
 LR = 0.05
 # The steps that fail: the first, an early one, and later ones of two kinds (an optimizer may measure in some only).
 STEPS = [1, 4, 12, 13]
+RATES = LR * np.array([1.0, 0.25, 0.5, 2.0, 1.5, 0.75])
+# Another value for every option of every optimizer.
+ALTERED = {
+    "momentum": 0.25,
+    "nesterov": False,
+    "betas": (0.6, 0.95),
+    "eps": 2e-3,
+    "weight_decay": 0.5,
+    "hessian_power": 0.5,
+    "block_size": 3,
+    "length": 0.375,
+    "l1": 0.5,
+    "l2": 0.5,
+    "step_fraction": 0.7,
+    "lookahead": 1.1,
+    "limiter": "fixed",
+    "lr_min": 1e-4,
+    "lr_max": 0.15,
+    "hessian": "zero",
+    "glass": False,
+    "quick_steps": 6,
+    "distribution": gc.Uniform(0.75, 1.25),
+    "joint": True,
+}
 
 
 def smooth(theta):
@@ -22,6 +53,12 @@ def smooth(theta):
     gradient[:-1] += gaps
     gradient[1:] -= gaps
     return float(weights @ (np.cosh(theta) - 1) + 0.5 * gaps @ gaps), gradient
+
+
+def separable(theta):
+    """Σ w_i (cosh θ_i − 1), whose Hessian is diagonal."""
+    weights = WEIGHTS.astype(theta.dtype)
+    return float(weights @ (np.cosh(theta) - 1)), weights * np.sinh(theta)
 
 
 def identical(one, other):
@@ -77,6 +114,31 @@ def _fail(loss, gradient):
     raise LookupError("the model failed")
 
 
+@contextmanager
+def interrupt_at(event):
+    """Send this process a SIGINT at line, call or return number `event` = 0, 1, … of the package or of this file."""
+    sent, left = [], event
+
+    def trace(frame, kind, argument):
+        nonlocal left
+        code = frame.f_code
+        if code.co_name == "interrupt_at" or not code.co_filename.startswith((PACKAGE, __file__, signal.__file__)):
+            return None
+        if left == 0:
+            sent.append(kind)
+            signal.raise_signal(signal.SIGINT)
+        left -= 1
+        return trace
+
+    handler, tracer = signal.signal(signal.SIGINT, signal.default_int_handler), sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield sent
+    finally:
+        sys.settrace(tracer)
+        signal.signal(signal.SIGINT, handler)
+
+
 FAILURES = {
     "exception": (_fail, LookupError),
     "interruption": (_interrupt, Interruption),
@@ -119,6 +181,8 @@ def _poisoned(value):
 
 UNUSABLE = {
     "no optimizer": (_without("optimizer"), "lacks optimizer"),
+    "no options": (_without("options"), "lacks options"),
+    "option too many": (_with("options", "warmth", value=1.0), "options .*warmth"),
     "no steps": (_without("steps"), "lacks steps"),
     "no evaluations": (_without("evaluations"), "lacks evaluations"),
     "no hyperparameters": (_without("hyperparameters"), "lacks hyperparameters"),
@@ -135,6 +199,8 @@ UNUSABLE = {
     "infinity": (_with("arrays", "theta", value=_poisoned(np.inf)), "'theta' must be finite"),
     "hyperparameter missing": (_without("hyperparameters", "lr"), "hyperparameters"),
     "hyperparameter too many": (_with("hyperparameters", "warmth", value=1.0), "hyperparameters .*warmth"),
+    "too few rates": (_with("hyperparameters", "lr", value=np.full(5, 0.1)), r"lr must have shape \(6,\), got \(5,\)"),
+    "negative rate": (_with("hyperparameters", "lr", value=np.arange(6) - 1.0), "lr must be ≥ 0, got -1.0 at index 0"),
     "nan lr": (_with("hyperparameters", "lr", value=np.nan), "lr"),
     "negative lr": (_with("hyperparameters", "lr", value=-1.0), "lr"),
     "negative steps": (_with("steps", value=-1), "steps"),
@@ -148,12 +214,16 @@ MISTYPED = {
     "text steps": (_with("steps", value="many"), "steps"),
     "no generator": (_with("rng", value=None), "rng|state"),
     "no dictionary of arrays": (_with("arrays", value=None), "arrays"),
+    "no dictionary of options": (_with("options", value="none"), "options"),
     "no dictionary of hyperparameters": (_with("hyperparameters", value=[0.1]), "hyperparameters"),
 }
 
 
 class OptimizerContract:
     """Subclasses override `make`; everything random in it must be seeded."""
+
+    couples = False  # whether a parameter's step depends on others beyond its gradient
+    fixed_options = frozenset()  # those that cannot take their value in ALTERED, or have it
 
     def make(self, theta0, lr):
         raise NotImplementedError
@@ -387,7 +457,117 @@ class OptimizerContract:
         def leaves(value):
             return [leaf for item in value.values() for leaf in leaves(item)] if isinstance(value, dict) else [value]
 
-        assert {type(leaf) for leaf in leaves(self.advanced(5).state_dict())} <= {str, int, float, np.ndarray}
+        state = self.advanced(5).state_dict()
+        options = state.pop("options")
+        assert json.loads(json.dumps(options)) == options
+        assert {type(leaf) for leaf in leaves(state)} <= {str, int, float, np.ndarray}
+
+    def test_the_options_are_those_of_the_constructor(self):
+        optimizer = self.make(THETA0, LR)
+        parameters = inspect.signature(type(optimizer)).parameters.keys()
+        assert optimizer.options.keys() == parameters - {"theta0", "lr", "rng"}
+
+    def test_a_state_of_other_options_is_refused_and_changes_nothing(self):
+        optimizer = self.make(THETA0, LR)
+        options = {name: value for name, value in optimizer.options.items() if name != "distribution"}
+        optimizer = type(optimizer)(THETA0, LR, **options)
+        for name in optimizer.options.keys() - self.fixed_options:
+            other = type(optimizer)(THETA0, LR, **options | {name: ALTERED[name]})
+            assert other.options[name] != optimizer.options[name]
+            before = optimizer.state_dict()
+            with pytest.raises(ValueError, match=f"was saved with {name}=.*, this optimizer has {name}="):
+                optimizer.load_state_dict(other.state_dict())
+            assert identical(optimizer.state_dict(), before)
+
+    def test_the_repr_says_what_it_is(self):
+        text = repr(self.advanced(3))
+        assert text.startswith(f"{type(self.make(THETA0, LR)).__name__}(n=6, lr=0.05, ")
+        assert text.endswith("steps=3)")
+        assert "lr=[0.0125 … 0.1]" in repr(self.make(THETA0, RATES))
+
+    def test_the_repr_shows_the_options_that_are_not_the_default(self):
+        optimizer = self.make(THETA0, LR)
+        assert repr(type(optimizer)(THETA0, LR)) == f"{type(optimizer).__name__}(n=6, lr=0.05, steps=0)"
+        for name in optimizer.options.keys() - {"joint", "nesterov"}:
+            altered = type(optimizer)(THETA0, LR, **{name: ALTERED[name]})
+            assert f", {name}={altered.options[name]}, steps=0)" in repr(altered)
+
+    # A learning rate for every parameter
+
+    def test_equal_rates_give_the_bits_of_the_one_rate(self):
+        one, many = self.advanced(14), self.advanced(14, lr=np.full(6, LR))
+        assert identical(one.state_dict()["arrays"], many.state_dict()["arrays"])
+
+    def test_every_parameter_goes_at_its_own_rate(self):
+        together = self.make(THETA0, RATES)
+        alone = [self.make(THETA0, rate) for rate in RATES.tolist()]
+        for _ in range(14):
+            for optimizer in (together, *alone):
+                optimizer.step(separable)
+        assert (together.theta != self.advanced(14).theta)[1:].all()
+        if self.couples:
+            return
+        for i in range(6):
+            assert together.theta[i] == alone[i].theta[i]
+
+    def test_rates_are_copied_both_ways_and_take_the_dtype_of_the_parameters(self):
+        rates = RATES.copy()
+        optimizer = self.make(THETA0.astype(np.float32), rates)
+        rates[:] = 7
+        optimizer.lr[:] = 7
+        assert optimizer.lr.dtype == np.float32
+        assert np.array_equal(optimizer.lr, RATES.astype(np.float32))
+
+    def test_equal_float32_rates_follow_the_one_rate(self):
+        theta0 = THETA0.astype(np.float32)
+        one, many = self.advanced(14, theta0), self.advanced(14, theta0, lr=np.full(6, LR))
+        assert many.theta.dtype == np.float32
+        # the float32 rates differ from the float64 one by up to 6e-8 of it, and where gradients almost vanish more
+        np.testing.assert_allclose(many.theta, one.theta, rtol=0, atol=1e-5)
+
+    def test_rates_survive_in_a_saved_state(self):
+        one = self.advanced(5)
+        one.lr = RATES
+        one.step(smooth)
+        other = self.make(THETA0, LR)
+        other.load_state_dict(one.state_dict())
+        assert other.lr.tobytes() == RATES.tobytes()
+        for _ in range(17):
+            one.step(smooth)
+            other.step(smooth)
+        assert identical(one.state_dict(), other.state_dict())
+
+    def test_a_saved_state_does_not_share_its_rates(self):
+        optimizer = self.make(THETA0, RATES)
+        saved = optimizer.state_dict()
+        kept = copy.deepcopy(saved)
+        optimizer.load_state_dict(saved)
+        saved["hyperparameters"]["lr"][:] = 9
+        assert identical(optimizer.state_dict(), kept)
+
+    @pytest.mark.parametrize(
+        ("rates", "exception", "message"),
+        [
+            ([0.1], ValueError, r"lr must have shape \(6,\), got \(1,\)"),
+            (np.full((6, 1), 0.1), ValueError, r"lr must have shape \(6,\), got \(6, 1\)"),
+            ([0.1, 0.1, -0.1, 0.1, 0.1, 0.1], ValueError, "lr must be ≥ 0, got -0.1 at index 2"),
+            ([0.1, 0.1, 0.1, np.nan, 0.1, 0.1], ValueError, "lr must be finite, got nan at index 3"),
+            (["0.1"] * 6, TypeError, "lr must be real numbers .*<U3"),
+            ([True] * 6, TypeError, "lr must be real numbers .*bool"),
+        ],
+    )
+    def test_unusable_rates_are_refused(self, rates, exception, message):
+        with pytest.raises(exception, match=message):
+            self.make(THETA0, rates)
+        optimizer = self.advanced(3)
+        before = optimizer.state_dict()
+        with pytest.raises(exception, match=message):
+            optimizer.lr = rates
+        assert identical(optimizer.state_dict(), before)
+
+    def test_rates_beyond_float32_are_refused(self):
+        with pytest.raises(ValueError, match="lr must be finite, got inf at index 0"):
+            self.make(THETA0.astype(np.float32), np.full(6, 1e40))
 
     @pytest.mark.parametrize("name", UNUSABLE)
     def test_an_unusable_state_is_refused_and_changes_nothing(self, name):
@@ -449,6 +629,33 @@ class OptimizerContract:
             undisturbed.step(smooth)
         assert identical(optimizer.state_dict(), undisturbed.state_dict())
 
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_an_interrupt_at_any_line_leaves_a_step_whole_or_not_begun(self, fails):
+        """A real SIGINT at every line in turn, of a step that succeeds or of one whose last evaluation fails."""
+        optimizer, undisturbed = self.twins(11)
+        states = {11: optimizer.state_dict()}
+        undisturbed.step(smooth)
+        if not fails:
+            states[12] = undisturbed.state_dict()
+        last = undisturbed.evaluations - optimizer.evaluations
+        reached = set()
+        for event in range(100_000):
+            optimizer.load_state_dict(states[11])
+            with interrupt_at(event) as sent:
+                try:
+                    optimizer.step(Fault(last if fails else -1, _fail))
+                except (KeyboardInterrupt, LookupError) as error:
+                    stopped = error
+                else:
+                    stopped = None
+            if not sent:
+                break
+            assert isinstance(stopped, KeyboardInterrupt), "an interrupt was lost"
+            assert identical(optimizer.state_dict(), states[optimizer.steps])
+            reached.add(optimizer.steps)
+        assert reached == states.keys()
+        assert event > 40
+
     def test_a_gradient_too_large_for_float32_is_an_error_and_not_an_infinite_state(self):
         optimizer = self.advanced(3, THETA0.astype(np.float32))
         before = optimizer.state_dict()
@@ -486,7 +693,7 @@ class OptimizerContract:
             optimizer.lr = lr
         assert identical(optimizer.state_dict(), before)
 
-    @pytest.mark.parametrize("lr", ["0.1", None, True, 0.1j, [0.1], np.array([0.1])])
+    @pytest.mark.parametrize("lr", ["0.1", None, True, 0.1j, np.array(0.1)])
     def test_a_learning_rate_that_is_no_number_is_refused(self, lr):
         with pytest.raises(TypeError, match=f"lr must be a real number, got {type(lr).__name__}"):
             self.make(THETA0, lr)

@@ -52,9 +52,9 @@ class AdaHessian(Optimizer):
     Notes
     -----
     Only gradients are asked for, so Hz is the central difference (g(θ + length z) − g(θ − length z))/(2 length). It is
-    exact for losses up to cubic. Otherwise its relative error is of the order of length² from the curvature's own
-    curvature, and of the rounding unit over the length: the default keeps the first near 1e-6 and the second below
-    1e-4 even in float32, for parameters, gradients and derivatives of order 1.
+    exact for losses up to cubic. Otherwise its relative error is of the order of length²/6 by truncation and of the
+    rounding unit over the length, for parameters, gradients and derivatives of order 1. The default, the cube root
+    of float32's rounding unit, keeps both near 1e-5 in float32, and is the same in float64 so that the glass is too.
 
     In a glass the difference also counts the jumps between its two points, which the Hessian-vector products of
     automatic differentiation never see. Their part in D² grows like ρ/length as the length falls.
@@ -85,7 +85,7 @@ class AdaHessian(Optimizer):
         eps: float = 1e-4,
         hessian_power: float = 1.0,
         block_size: int = 1,
-        length: float = 1e-3,
+        length: float = 5e-3,
         rng: RngLike = None,
     ) -> None:
         super().__init__(theta0, lr, rng)

@@ -232,7 +232,12 @@ class Alice(Optimizer):
             lower = self._lr_min * scale
             upper = 2 * lr if self._lr_max is None else self._lr_max * scale
         if not np.all(np.less_equal(lower, upper)):
-            raise ValueError(f"lr_min must not exceed lr_max, got {lower} and {upper}")
+            first = int(np.argmin(np.less_equal(lower, upper)))
+            shown, where = (
+                (np.ravel(bound)[first] for bound in (lower, upper)),
+                f" at index {first}" if np.ndim(lower) else "",
+            )
+            raise ValueError("lr_min must not exceed lr_max, got {} and {}".format(*shown) + where)
         return lower, upper
 
     def _warming_up(self, step: int) -> bool:

@@ -37,7 +37,7 @@ class Optimizer:
     lr : float or (n,) array_like
         Learning rate ≥ 0, one for all or one for every parameter; an array is copied to the dtype of the parameters.
     rng : None, int or Generator
-        Source of random directions, for the optimizers that draw some.
+        Source of random directions. Optimizers that draw none leave it at a fixed seed: equal runs save equal states.
 
     Raises
     ------
@@ -45,7 +45,7 @@ class Optimizer:
         Bad arguments.
     """
 
-    def __init__(self, theta0: ArrayLike, lr: ArrayLike, rng: RngLike = None) -> None:
+    def __init__(self, theta0: ArrayLike, lr: ArrayLike, rng: RngLike = 0) -> None:
         theta = vector(theta0, "theta0").copy()
         self._arrays: dict[str, FloatArray] = {"theta": theta}
         self._rng = generator(rng)

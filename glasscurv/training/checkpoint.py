@@ -172,21 +172,25 @@ def _write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
     text = json.dumps({"format": FORMAT, **metadata}, default=_encode)
     # One name for the unfinished file, so that killed runs leave one at most.
     unfinished = path.with_name(path.name + ".unfinished")
-    _safetensors().numpy.save_file(arrays, unfinished, {KEY: f"{_digest(arrays, text)} {text}"})
-    _sync(unfinished)
+    data = _safetensors().numpy.save(arrays, {KEY: f"{_digest(arrays, text)} {text}"})
+    with open(unfinished, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     if path.exists():
         _keep(path)
     os.replace(unfinished, path)
-    with suppress(OSError, AttributeError):  # where folders cannot be opened, the system has no such guarantee
-        _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)
 
 
-def _sync(path: Path, flags: int = os.O_RDWR) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming durable, where the system lets folders be opened."""
+    with suppress(OSError, AttributeError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _keep(path: Path) -> None:

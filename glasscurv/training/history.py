@@ -106,8 +106,8 @@ class History:
     snapshots : SnapshotHistory or None
         Curvature per layer, where `train` was asked for it.
     status : {"finished", "early stopping", "interrupted", "stopped", "running"}
-        Why training ended: it was done, the validation loss no longer fell, Ctrl-C, or the callback said so. The history
-        in a checkpoint that was written on the way is of a ``"running"`` one.
+        Why training ended: it was done, the validation loss no longer fell, Ctrl-C, or the callback said so. In a
+        checkpoint that was written on the way it is ``"running"``.
 
     Examples
     --------
@@ -259,9 +259,10 @@ class Recorder:
         arrays: dict[str, NDArray[Any]] = {
             "step_loss": np.array(self.step_loss, dtype=np.float64),
             "epochs": np.array(self.epochs, dtype=np.float64).reshape(-1, 5),
-            "snapshot_steps": np.array(self.snapshot_steps, dtype=np.int64),
-            "snapshots": np.array(self.snapshots, dtype=np.float64).reshape(-1, len(MEASURES), len(self.groups)),
         }
+        if self.snapshots:
+            arrays["snapshot_steps"] = np.array(self.snapshot_steps, dtype=np.int64)
+            arrays["snapshots"] = np.array(self.snapshots)
         if self.best_theta is not None:
             arrays["best_theta"] = self.best_theta
         return arrays
@@ -282,8 +283,9 @@ class Recorder:
         recorder.step_loss = arrays["step_loss"].tolist()
         # float64 holds the counts exactly up to 2⁵³
         recorder.epochs = [(int(row[0]), int(row[1]), *row[2:]) for row in arrays["epochs"].tolist()]
-        recorder.snapshot_steps = arrays["snapshot_steps"].tolist()
-        recorder.snapshots = list(arrays["snapshots"])
+        if "snapshots" in arrays:
+            recorder.snapshot_steps = arrays["snapshot_steps"].tolist()
+            recorder.snapshots = list(arrays["snapshots"])
         recorder.groups = tuple(settings["groups"])
         recorder.best_epoch, recorder.best_theta = settings["best_epoch"], arrays.get("best_theta")
         return recorder

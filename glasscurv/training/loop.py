@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from glasscurv._interrupts import noted_interrupts
 from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
 from glasscurv._validation import function, generator, integer, matrix
 from glasscurv.networks import MLP
@@ -196,7 +194,7 @@ class _Run:
         self.batches = -(-len(X) // batch_size)
         self.position = 0  # minibatches taken of this epoch
         self.order: NDArray[np.intp] | None = None
-        self.epoch_rng: dict[str, Any] = {}  # state before the order of this epoch was drawn
+        self.epoch_rng: Mapping[str, Any] = {}  # state before the order of this epoch was drawn
         self.stopped = False
 
     @property
@@ -216,7 +214,7 @@ class _Run:
         return self.recorder.history(status)
 
     def _advance_until(self, end: _End, bar: tqdm[Any]) -> Status:
-        with _interruptions() as interrupted:
+        with noted_interrupts() as interrupted:
             try:
                 while (status := end.reached(self)) is None:
                     if self.stopped:
@@ -328,26 +326,6 @@ class _Run:
         }
 
 
-@contextmanager
-def _interruptions() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event, so that it never tears a step; a second one interrupts as usual."""
-    event = threading.Event()
-    default = signal.default_int_handler
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
-        yield event  # no signal arrives here, or somebody else takes care of it
-        return
-
-    def first(*_: object) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, default)
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, default)
-
-
 def _minibatch_loss(network: MLP, X: FloatArray, y: NDArray[Any]) -> ValueAndGrad:
     return lambda theta: network.value_and_grad(theta, X, y)
 
@@ -365,15 +343,15 @@ def _validation_data(
 ) -> tuple[FloatArray, NDArray[Any]] | None:
     if validation is None:
         return None
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
-        raise ValueError(f"validation must be a pair (X, y), got {type(validation).__name__}")
-    network.check_data(*validation)
-    return matrix(validation[0], "X"), np.asarray(validation[1])
+    try:
+        X, y = validation
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"validation must be a pair (X, y), got {type(validation).__name__}") from error
+    network.check_data(X, y)
+    return matrix(X, "X"), np.asarray(y)
 
 
-def _validate(
-    network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None
-) -> dict[str, float]:
+def _validate(network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None) -> dict[str, float]:
     """Loss and accuracy on the validation data, nan where there is none."""
     accuracy = loss = np.nan
     if validation is not None:
@@ -385,7 +363,7 @@ def _validate(
 
 
 def _shown(record: EpochRecord) -> dict[str, str]:
-    """What the progress bar says of an epoch: only what was measured."""
+    """Say what was measured in an epoch, for the progress bar."""
     shown = {"loss": f"{record.loss:.4f}"}
     if not np.isnan(record.validation_loss):
         shown["validation"] = f"{record.validation_loss:.4f}"

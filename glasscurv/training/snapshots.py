@@ -75,9 +75,7 @@ class Snapshots:
             settings["lengths"] = [float(length) for length in self.lengths]
         return settings
 
-    def measure(
-        self, network: MLP, theta: FloatArray, X: FloatArray, y: NDArray[Any], step: int
-    ) -> CurvatureProfile:
+    def measure(self, network: MLP, theta: FloatArray, X: FloatArray, y: NDArray[Any], step: int) -> CurvatureProfile:
         """Return the curvature at theta (n,) of the loss on X (m, d) and y; the directions depend on seed and step."""
         if self.rows is not None and self.rows < len(X):
             chosen = np.sort(np.random.default_rng(self.seed).choice(len(X), self.rows, replace=False))

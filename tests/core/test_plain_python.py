@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import glasscurv.core
+from glasscurv._jit import entry, jit
 from glasscurv.core import crossings, glass, optimizers, statistics, steps
 
 N = 7
@@ -40,17 +41,29 @@ def cases(dtype):
     yield steps.joint_leader, (gradient, hessian, density, 0.24)
     yield steps.joint_sums, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0)
     yield steps.joint_step, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0, 0.24, 1e-8, 1e30, out)
-    yield steps.perturb, (center, signs, 0.1, -1.0, out)
+    rates = dtype(0.1) * abs(plus)  # in place of one rate
+    yield steps.bound_step, (plus, gradient, hessian, dtype(0.1) * rates, rates, steps.SGDM, 1e-8, 1e30, out)
+    for length in (0.1, rates):
+        yield steps.perturb, (center, signs, length, -1.0, out)
+    yield steps.alice_move, (minus, plus, center, 0.1, 1.2)
     for choice in (steps.ZERO, steps.ABS, steps.RMS, steps.DIAGONAL):
-        yield (
-            steps.alice_curvature,
-            (plus, minus, center, signs, 0.1, 0.9, 0.01, choice, 1.0, 1.0, curvature, abs(rho)),
-        )
+        for length in (0.1, rates):
+            averages = curvature, abs(rho)
+            yield steps.alice_curvature, (plus, minus, center, signs, length, 0.9, 0.01, choice, 1.0, 1.0, *averages)
+        yield steps.step_curvatures, (curvature if choice == steps.DIAGONAL else abs(curvature), choice, out)
         for limiter in (steps.FIXED, steps.SGDM, steps.ADAM):
             yield steps.alice_update, alice_update_arguments(dtype, choice, choice != steps.RMS, limiter)
-    for nesterov in (False, True):
-        yield optimizers.sgd_update, (gradient, plus, minus, 0.1, 0.9, nesterov)
-    yield optimizers.adam_update, (gradient, plus, minus, hessian, 3, 0.1, 0.9, 0.99, 1e-8, 0.01)
+    *before, _, _, fraction, lookahead, move = alice_update_arguments(dtype, steps.ABS, True, steps.ADAM)
+    yield steps.alice_update, (*before, dtype(0.1) * rates, rates, fraction, lookahead, move)
+    for lr in (0.1, rates):
+        for nesterov in (False, True):
+            yield optimizers.sgd_update, (gradient, plus, minus, lr, 0.9, nesterov)
+        yield optimizers.adam_update, (gradient, plus, minus, hessian, 3, lr, 0.9, 0.99, 1e-8, 0.01)
+        for power in (1.0, 0.5):
+            moments = center, hessian, 3, lr, 0.9, 0.99, 1e-4, power
+            yield optimizers.adahessian_update, (gradient, minus, plus, *moments)
+    for block_size in (1, 3):
+        yield optimizers.hutchinson_diagonal, (plus, minus, signs, 0.1, block_size, out)
     yield glass.coordinate_sum, (plus, density)
     yield glass.independent_sum, (plus, density)
     yield glass.quadratic_sum, (plus, gradient, minus)
@@ -121,7 +134,20 @@ def test_every_compiled_function_is_covered():
         loops = {
             name: value
             for name, value in namespace.items()
-            if callable(value) and name not in ("jit", "FloatArray", "NDArray")
+            if callable(value) and name not in ("jit", "entry", "FloatArray", "NDArray")
         }
         for name, value in loops.items():
             assert value in tested or name in scalars, f"core.{module.name}.{name} is not tested"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_entry_is_one_number_for_all_or_an_arrays_own(dtype):
+    values = np.array([0.1, 0.25], dtype)
+
+    @jit
+    def both(value, i):
+        return entry(value, i)
+
+    assert both(values, 1) == entry(values, 1) == 0.25
+    assert both(values, 0) == entry(values, 0) == float(values[0])
+    assert both(0.1, 1) == entry(0.1, 1) == 0.1

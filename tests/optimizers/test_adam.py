@@ -19,6 +19,11 @@ class TestAdamWithShortMemory(SecondMomentContract):
         return gc.Adam(theta0, lr, betas=(0.5, 0.8), eps=1e-4)
 
 
+class TestAdamW(SecondMomentContract):
+    def make(self, theta0, lr):
+        return gc.AdamW(theta0, lr, weight_decay=0.1)
+
+
 def slow_adam(gradient, theta0, lr, betas, eps, steps):
     """Algorithm 1 of Kingma and Ba, one coordinate at a time, with both corrected moments written out."""
     theta = [float(x) for x in theta0]
@@ -91,6 +96,36 @@ def test_state_holds_the_uncorrected_moments():
     # weights that are sums of powers of 2 make both products exact up to one rounding
     np.testing.assert_allclose(optimizer.state["gradient"], 0.25 * gradient, rtol=1e-15)
     np.testing.assert_allclose(optimizer.state["second_moment"], 0.0625 * gradient**2, rtol=1e-15)
+
+
+def test_without_weight_decay_it_is_adam_bit_for_bit():
+    adam, adamw = gc.Adam(THETA0, 0.05), gc.AdamW(THETA0, 0.05, weight_decay=0.0)
+    for _ in range(20):
+        adam.step(smooth)
+        adamw.step(smooth)
+    assert adamw.theta.tobytes() == adam.theta.tobytes()
+
+
+def test_the_decay_is_decoupled_from_the_gradient():
+    optimizer = gc.AdamW(THETA0, 0.125, weight_decay=0.5)
+    for step in range(1, 6):
+        optimizer.step(lambda theta: (0.0, np.zeros(6)))
+        np.testing.assert_allclose(optimizer.theta, THETA0 * (1 - 0.125 * 0.5) ** step, rtol=1e-15)
+    assert not optimizer.state["second_moment"].any()
+
+
+def test_the_decay_goes_at_every_parameters_rate():
+    rates = np.array([0.0, 0.25, 0.5, 1.0, 0.125, 0.0625])
+    optimizer = gc.AdamW(THETA0, rates, weight_decay=0.5)
+    optimizer.step(lambda theta: (0.0, np.zeros(6)))
+    np.testing.assert_allclose(optimizer.theta, THETA0 * (1 - rates * 0.5), rtol=1e-15)
+
+
+def test_a_weight_decay_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"weight_decay must be finite and ≥ 0, got -0\.1"):
+        gc.AdamW([1.0], weight_decay=-0.1)
+    with pytest.raises(TypeError, match="weight_decay must be a real number, got NoneType"):
+        gc.AdamW([1.0], weight_decay=None)
 
 
 @pytest.mark.parametrize("beta", [-0.1, 1.0, np.nan])

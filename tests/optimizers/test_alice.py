@@ -47,8 +47,18 @@ class TestAliceWithEveryOption(SecondMomentContract):
 
 
 class TestAliceWithTheDiagonal(SecondMomentContract):
+    fixed_options = frozenset({"limiter"})
+
     def make(self, theta0, lr):
         return gc.Alice(theta0, lr, hessian="diagonal", quick_steps=0, limiter="fixed", rng=np.random.default_rng(7))
+
+
+class TestJointAlice(SecondMomentContract):
+    couples = True
+    fixed_options = frozenset({"glass", "joint"})
+
+    def make(self, theta0, lr):
+        return gc.Alice(theta0, lr, joint=True, rng=8)
 
 
 class Replayed(gc.Rademacher):
@@ -571,6 +581,68 @@ def test_bounds_scale_with_the_learning_rate():
     assert (optimizer.lr, optimizer.lr_min, optimizer.lr_max) == (0.25, 0.125, 0.5)
 
 
+def test_many_changes_of_the_learning_rate_leave_no_rounding_behind():
+    optimizer = gc.Alice(THETA0, lr=0.3, lr_min=0.1, lr_max=0.7, rng=0)
+    for rate in np.random.default_rng(0).uniform(1e-6, 1.0, 1000):
+        optimizer.lr = rate
+        assert optimizer.lr_min == 0.1 * (rate / 0.3)
+    optimizer.lr = 0.3
+    assert (optimizer.lr, optimizer.lr_min, optimizer.lr_max) == (0.3, 0.1, 0.7)
+
+
+def test_the_default_upper_bound_is_twice_whatever_the_learning_rate_is():
+    optimizer = gc.Alice(THETA0, lr=0.3)
+    for rate in (0.1, 0.7, np.arange(1.0, 7.0)):
+        optimizer.lr = rate
+        assert np.array_equal(optimizer.lr_max, 2 * rate)
+
+
+def test_bounds_are_copies():
+    optimizer = gc.Alice(THETA0, np.full(6, 0.25), lr_min=0.125)
+    optimizer.lr_min[:] = 9
+    optimizer.lr_max[:] = 9
+    assert np.array_equal(optimizer.lr_min, np.full(6, 0.125))
+    assert np.array_equal(optimizer.lr_max, np.full(6, 0.5))
+
+
+def test_a_run_that_was_resumed_under_a_schedule_continues_bit_for_bit():
+    schedule = gc.schedules.cosine(0.1, 40)
+    one = gc.Alice(THETA0, 0.3, lr_min=0.01, lr_max=0.2, limiter="fixed", rng=0)
+    # built with another rate: the one for which the bounds were given is part of the state
+    other = gc.Alice(THETA0, 0.7, lr_min=0.01, lr_max=0.2, limiter="fixed", rng=1)
+    for t in range(40):
+        one.lr = schedule(t)
+        one.step(smooth)
+        if t == 17:
+            other.load_state_dict(one.state_dict())
+        if t > 17:
+            other.lr = schedule(t)
+            other.step(smooth)
+    assert identical(one.state_dict(), other.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "message"),
+    [
+        ({"lr": 0.0}, "lr must be finite and > 0, got 0.0"),
+        ({"base_lr": 0.0}, "base_lr must be finite and > 0, got 0.0"),
+        ({"base_lr": -1.0}, "base_lr must be finite and > 0, got -1.0"),
+        ({"base_lr": np.full(2, 1.0)}, r"base_lr must have shape \(6,\), got \(2,\)"),
+        ({"lr": np.array([1.0, 1, 1, 0, 1, 1])}, "lr must be > 0, got 0.0 at index 3"),
+        ({"lr": 1e-3, "base_lr": 1e-3}, "lr_min must not exceed lr_max, got 0.01 and 0.002"),
+        ({"lr": np.array([1.0, 1, 1, 1e-9, 1, 1]), "base_lr": 1e-3}, "got 10.0 and 2.0 at index 0"),
+    ],
+)
+def test_unusable_saved_rates_are_refused(hyperparameters, message):
+    optimizer = gc.Alice(THETA0, 0.1, lr_min=0.01, rng=0)
+    state = optimizer.state_dict()
+    before = optimizer.state_dict()
+    state["hyperparameters"] |= hyperparameters
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(state)
+    assert identical(optimizer.state_dict(), before)
+
+
 def test_a_schedule_scales_the_steps():
     # with equal bounds and the limiter "fixed" every step is the bound itself
     optimizer = gc.Alice(
@@ -690,6 +762,133 @@ def test_l1_pushes_a_parameter_at_zero_down():
     assert (optimizer.theta < 0).all()
 
 
+# A learning rate for every parameter is Alice in coordinates that are scaled by it
+
+
+def in_scaled_coordinates(function, scales):
+    def scaled(phi):
+        loss, gradient = function(scales * phi)
+        return loss, scales * gradient
+
+    return scaled
+
+
+def scaled_pair(function, theta0, scales, **options):
+    """Alice with lr·scales on a loss, and scales times Alice with lr on that loss of the scaled parameters."""
+    one = gc.Alice(theta0, 0.01 * scales, rng=1, **options)
+    other = gc.Alice(theta0 / scales, 0.01, rng=1, **options)
+    paths = [], []
+    for _ in range(24):
+        one.step(function)
+        other.step(in_scaled_coordinates(function, scales))
+        paths[0].append(one.theta)
+        paths[1].append(scales * other.theta)
+    return np.array(paths)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("hessian", HESSIANS)
+@pytest.mark.parametrize("limiter", ["adam", "fixed"])
+def test_a_vector_of_rates_is_alice_in_scaled_coordinates(limiter, hessian, joint):
+    function, theta0 = hinged(3, 5)
+    # powers of 4: the scales and the roots of their powers round nothing
+    scales = np.array([1.0, 4.0, 0.25, 16.0, 1.0])
+    options = {"limiter": limiter, "hessian": hessian, "joint": joint, "eps": 1e-300, "quick_steps": 1}
+    one, other = scaled_pair(function, theta0, scales, **options)
+    assert np.abs(one[-1] - theta0).min() > 1e-4
+    np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
+    # bounds that never bind: the length of the quasi-Newton step itself
+    free = {"lr_max": 1e9, "step_fraction": 1e-3, "lookahead": 1e-2, "quick_steps": 0}
+    one, other = scaled_pair(function, theta0, scales, **options | free)
+    assert np.abs(one[-1] - theta0).min() > 1e-6
+    if hessian != "zero" or not joint:
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_the_sgdm_limiter_is_not_free_of_units():
+    function, theta0 = hinged(3, 5)
+    one, other = scaled_pair(
+        function, theta0, np.array([1.0, 4.0, 0.25, 16.0, 1.0]), limiter="sgdm", lr_max=1e-3, eps=1e-300
+    )
+    assert np.abs(one - other).max() > 1e-2
+
+
+# The joint step
+
+
+def slow_joint_displacement(optimizer, options):
+    state = optimizer.state
+    h = {
+        "zero": lambda average: 0 * average,
+        "abs": lambda average: average,
+        "rms": np.sqrt,
+        "diagonal": abs,
+    }[options["hessian"]](state["curvature"])
+    step = gc.joint_quasi_newton_step(state["gradient"], h, state["density"], eps=optimizer.eps)
+    bounds = optimizer.lr_min, optimizer.lr_max, optimizer.limiter, optimizer.eps
+    return gc.bound_step(step, state["gradient"], state["second_moment"], *bounds)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("limiter", LIMITERS)
+@pytest.mark.parametrize("hessian", HESSIANS)
+def test_the_joint_step_is_that_of_the_public_functions(hessian, limiter, dtype):
+    function, theta0 = hinged(5, 4)
+    options = {"hessian": hessian, "limiter": limiter, "lr_min": 1e-4, "step_fraction": 0.25}
+    options["lr_max"] = 0.5 if limiter == "sgdm" else 10.0
+    joint, apart = (
+        gc.Alice(theta0.astype(dtype), 0.5, joint=joint, lookahead=0.5, rng=0, **options) for joint in (True, False)
+    )
+    for step in range(1, 25):
+        before = joint.theta
+        joint.step(function)
+        apart.step(function)
+        if step > 10:
+            displacement = slow_joint_displacement(joint, options)
+            assert displacement.dtype == dtype
+            wide = displacement.astype(np.float64)
+            assert np.array_equal(joint.state["lookahead"], (before + 0.5 * wide).astype(dtype))
+            assert np.array_equal(joint.theta, (before + 0.25 * wide).astype(dtype))
+        else:
+            assert np.array_equal(joint.theta, theta0.astype(dtype))
+    assert not np.array_equal(joint.theta, apart.theta)
+
+
+def test_the_joint_step_of_one_parameter_is_the_coordinate_step():
+    function, theta0 = hinged(6, 1)
+    joint, apart = (gc.Alice(theta0, 0.05, joint=joint, limiter="fixed", lr_max=10.0, rng=0) for joint in (True, False))
+    for _ in range(30):
+        joint.step(function)
+        apart.step(function)
+        np.testing.assert_allclose(joint.theta, apart.theta, rtol=1e-10)
+    assert abs(joint.theta - theta0) > 1e-2
+
+
+def test_the_joint_step_is_longer():
+    function, theta0 = hinged(5, 4)
+    moved = {}
+    for joint in (True, False):
+        optimizer = gc.Alice(theta0, 1e-2, joint=joint, limiter="fixed", lr_max=1e9, length=0.5, rng=0)
+        for _ in range(11):
+            optimizer.step(function)
+        moved[joint] = abs(optimizer.theta - theta0)
+    assert (moved[True] > 1.01 * moved[False]).all()
+
+
+def test_a_joint_step_without_glass_or_slope_is_the_coordinate_step():
+    quadratic = dense_quadratic()[1]
+    joint, apart = (gc.Alice(np.ones(4), 0.125, joint=joint, length=0.5, rng=0) for joint in (True, False))
+    for _ in range(14):
+        joint.step(quadratic)
+        apart.step(quadratic)
+    # the density is rounding, and nothing of it is left
+    np.testing.assert_allclose(joint.theta, apart.theta, rtol=1e-6)
+    still = gc.Alice(np.ones(4), 0.1, joint=True, rng=0)
+    for _ in range(14):
+        still.step(lambda theta: (0.0, np.zeros(4)))
+    assert np.array_equal(still.theta, np.ones(4))
+
+
 # Nesterov exactness, section 7
 
 
@@ -751,6 +950,9 @@ def test_the_averaged_gradient_is_not_exact_with_another_step_fraction():
         ({"quick_steps": -1}, "quick_steps must be ≥ 0, got -1"),
         ({"length": 0.0}, "length must be finite and > 0, got 0.0"),
         ({"rng": -1}, "rng must be ≥ 0, got -1"),
+        ({"joint": True, "glass": False}, "joint needs glass=True, got glass=False"),
+        ({"lr": np.arange(6.0)}, "lr must be > 0, got 0.0 at index 0"),
+        ({"lr": 0.05 * np.arange(1, 7), "lr_min": 0.3}, "lr_min must not exceed lr_max, got 0.3 and 0.1 at index 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options, message):
@@ -805,3 +1007,28 @@ def test_saved_bounds_survive():
     one.lr = 0.025
     other.load_state_dict(one.state_dict())
     assert (other.lr, other.lr_min, other.lr_max) == (0.025, 0.0025, 0.05)
+
+
+class Nameless:
+    """A distribution whose repr is an address, another one in every process."""
+
+    def sample(self, n, rng):
+        return np.ones(n)
+
+    def absolute_moment(self, p):
+        return 1.0
+
+
+def test_a_distribution_without_a_repr_is_saved_by_name():
+    one, other = (gc.Alice(THETA0, LR, distribution=Nameless(), rng=0) for _ in range(2))
+    assert one.options["distribution"] == "Nameless"
+    other.load_state_dict(one.state_dict())
+    assert "distribution=Nameless" in repr(one)
+
+
+def test_a_state_of_another_distribution_is_refused():
+    one, other = gc.Alice(THETA0, LR), gc.Alice(THETA0, LR, distribution=gc.Uniform(0.5, 1.5))
+    with pytest.raises(
+        ValueError, match=r"saved with distribution='Uniform\(.*, this .* distribution='Rademacher\(\)'"
+    ):
+        one.load_state_dict(other.state_dict())

@@ -8,11 +8,15 @@ from tests.contracts import THETA0, OptimizerContract, smooth
 
 
 class TestPlainSGD(OptimizerContract):
+    fixed_options = frozenset({"nesterov"})
+
     def make(self, theta0, lr):
         return gc.SGD(theta0, lr)
 
 
 class TestMomentumSGD(OptimizerContract):
+    fixed_options = frozenset({"nesterov"})
+
     def make(self, theta0, lr):
         return gc.SGD(theta0, lr, momentum=0.9)
 

@@ -133,6 +133,118 @@ def test_a_batch_larger_than_the_data_takes_all_of_it():
     assert optimizer.steps == 2
 
 
+# Steps, schedules, early stopping, callback
+
+
+@pytest.mark.parametrize("steps", [1, 4, 5, 6, 20])
+def test_steps_count_minibatches(steps):
+    history, optimizer = run(epochs=None, steps=steps, validation=clusters(30, seed=1))
+    assert optimizer.steps == steps
+    assert history.step_loss.shape == (steps,)
+    # five steps an epoch; the one under way is recorded too
+    assert history.steps.tolist() == sorted({*range(5, steps + 1, 5), steps})
+    whole, _ = run(epochs=4, validation=clusters(30, seed=1))
+    assert np.array_equal(history.step_loss, whole.step_loss[:steps])
+    assert history.validation_loss[-1] == NET.value(optimizer.theta, *clusters(30, seed=1))
+    assert history.loss[-1] == pytest.approx(np.mean(history.step_loss[5 * ((steps - 1) // 5) :]), rel=1e-14)
+
+
+def test_a_schedule_sets_the_learning_rate_of_every_step():
+    seen, rates = [], []
+
+    class Watching(gc.SGD):
+        def step(self, value_and_grad):
+            rates.append(self.lr)
+            return super().step(value_and_grad)
+
+    def schedule(step):
+        seen.append(step)
+        return 0.1 / (step + 1)
+
+    X, y = clusters(70)
+    gc.train(
+        NET, Watching(NET.initialize(0), 9.0), X, y, epochs=2, batch_size=16, rng=0, progress=False, schedule=schedule
+    )
+    assert seen == list(range(10))
+    assert rates == [0.1 / (step + 1) for step in range(10)]
+
+
+def test_a_bad_learning_rate_is_refused_where_it_is_set():
+    with pytest.raises(ValueError, match=r"lr must be .*got -1"):
+        run(schedule=lambda step: -1.0)
+
+
+def test_early_stopping_waits_as_long_as_it_is_told():
+    # a large learning rate makes the validation loss rise now and then
+    X, y = clusters(70)
+    validation = clusters(30, seed=1)
+
+    def stopped(patience):
+        optimizer = gc.SGD(NET.initialize(0), 3.0, momentum=0.9)
+        return gc.train(
+            NET, optimizer, X, y, epochs=200, batch_size=16, validation=validation, rng=0, progress=False,
+            patience=patience,
+        )  # fmt: skip
+
+    for patience in (1, 2, 5):
+        history = stopped(patience)
+        loss = history.validation_loss
+        assert history.status == "early stopping"
+        assert len(loss) == history.best_epoch + patience
+        assert loss[history.best_epoch - 1] == loss.min()
+        assert NET.value(history.best_theta, *validation) == loss.min()
+        # it did not wait longer than it should have
+        least = np.minimum.accumulate(loss)
+        assert all(loss[k : k + patience].min() < least[k - 1] for k in range(1, history.best_epoch))
+
+
+def test_the_callback_gets_what_the_history_holds():
+    records = []
+    history, optimizer = run(validation=clusters(30, seed=1), callback=records.append)
+    assert [record.epoch for record in records] == [1, 2, 3, 4]
+    for name in ("steps", "evaluations", "loss", "validation_loss", "validation_accuracy"):
+        assert [getattr(record, name) for record in records] == getattr(history, name).tolist()
+    assert records[-1].theta.tobytes() == optimizer.theta.tobytes()
+    assert records[2].theta.tobytes() != records[3].theta.tobytes()  # after the warm-up
+
+
+def test_a_callback_ends_the_training_with_stop_iteration():
+    def callback(record):
+        if record.epoch == 2:
+            raise StopIteration
+
+    history, optimizer = run(callback=callback)
+    assert (history.status, len(history.loss), optimizer.steps) == ("stopped", 2, 10)
+
+
+def test_an_error_in_the_callback_is_the_callers():
+    def callback(record):
+        raise LookupError("my own")
+
+    with pytest.raises(LookupError, match="my own"):
+        run(callback=callback)
+
+
+def test_a_second_run_of_an_optimizer_counts_its_own_steps():
+    _, optimizer = run(epochs=1)
+    seen = []
+    X, y = clusters(70)
+    history = gc.train(
+        NET,
+        optimizer,
+        X,
+        y,
+        epochs=1,
+        batch_size=16,
+        rng=0,
+        progress=False,
+        schedule=lambda step: seen.append(step) or 0.1,
+    )  # fmt: skip
+    assert seen == [0, 1, 2, 3, 4]
+    assert history.steps.tolist() == [5]
+    assert history.evaluations.tolist() == [optimizer.evaluations]
+
+
 # Determinism
 
 
@@ -281,6 +393,15 @@ GOOD = {"epochs": 1, "batch_size": 16, "rng": 0, "progress": False}
     ("options", "exception", "message"),
     [
         ({"epochs": 0}, ValueError, "epochs must be ≥ 1, got 0"),
+        ({"epochs": None}, ValueError, "either epochs or steps must be given, got epochs=None and steps=None"),
+        ({"steps": 3}, ValueError, "either epochs or steps must be given, got epochs=1 and steps=3"),
+        ({"epochs": None, "steps": 0}, ValueError, "steps must be ≥ 1, got 0"),
+        ({"patience": 3}, ValueError, "patience needs validation data, got validation=None"),
+        ({"patience": 0, "validation": clusters(9)}, ValueError, "patience must be ≥ 1, got 0"),
+        ({"checkpoint_every": 3}, ValueError, "checkpoint_every needs a checkpoint, got checkpoint=None"),
+        ({"checkpoint_every": 0, "checkpoint": "unwritten"}, ValueError, "checkpoint_every must be ≥ 1, got 0"),
+        ({"schedule": 0.1}, TypeError, "schedule must be callable, got float"),
+        ({"callback": []}, TypeError, "callback must be callable, got list"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer, got float"),
         ({"epochs": True}, TypeError, "epochs must be an integer, got bool"),
         ({"batch_size": 0}, ValueError, "batch_size must be ≥ 1, got 0"),
@@ -335,7 +456,8 @@ def test_bad_data_are_refused_before_the_first_step(X, y, exception, message):
         ((X20[:, :1], Y20), ValueError, r"X must have shape \(rows, 2\) .*got \(20, 1\)"),
         ((ONE_NAN, Y20), ValueError, "X must be finite, got nan"),
         ((X20, ONE_FOREIGN), ValueError, "y must hold labels 0 to 2, got 0 to 3"),
-        ((X20,), ValueError, "validation|unpack"),
+        ((X20,), ValueError, r"validation must be a pair \(X, y\), got tuple"),
+        (7, ValueError, r"validation must be a pair \(X, y\), got int"),
     ],
 )
 def test_bad_validation_data_are_refused_before_the_first_step(validation, exception, message):

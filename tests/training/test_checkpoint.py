@@ -1,0 +1,445 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import glasscurv as gc
+from glasscurv.training import checkpoint as module
+
+ROOT = Path(__file__).parent.parent.parent
+NET = gc.MLP((2, 5, 3))
+X = np.random.default_rng(0).normal(size=(40, 2))
+Y = np.random.default_rng(1).integers(0, 3, 40)
+
+OPTIMIZERS = {
+    "sgd": lambda theta: gc.SGD(theta, 0.1, momentum=0.9),
+    "adam": lambda theta: gc.Adam(theta, 0.03),
+    "alice": lambda theta: gc.Alice(theta, 0.03, rng=1),
+    "vector": lambda theta: gc.Alice(theta, np.linspace(0.01, 0.05, theta.size), rng=1),
+    "single": lambda theta: gc.Alice(theta.astype(np.float32), 0.03, rng=1),
+}
+
+
+def run(path=None, optimizer="alice", seed=0, **options):
+    """Train on noise: (history, optimizer)."""
+    opt = OPTIMIZERS[optimizer](NET.initialize(seed))
+    settings = {"epochs": 4, "batch_size": 16, "validation": (X[:9], Y[:9]), "rng": 2, "progress": False, **options}
+    return gc.train(NET, opt, X, Y, checkpoint=path, **settings), opt
+
+
+def stop_after(epochs):
+    """Return a callback that ends the training early."""
+
+    def callback(record):
+        if record.epoch == epochs:
+            raise StopIteration
+
+    return callback
+
+
+# A run that goes on
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_run_that_goes_on_equals_one_that_never_stopped(tmp_path, optimizer, stop):
+    whole, expected = run(tmp_path / "whole", optimizer)
+    first, _ = run(tmp_path / "run", optimizer, callback=stop_after(stop))
+    assert (first.status, len(first.loss)) == ("stopped", stop)
+    history, resumed = run(tmp_path / "run", optimizer)
+    assert (tmp_path / "run").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert resumed.theta.tobytes() == expected.theta.tobytes()
+    assert history.to_dict() == whole.to_dict()
+    assert history.best_theta.tobytes() == whole.best_theta.tobytes()
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 7, 11])
+def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_order(tmp_path, stop):
+    whole, expected = run(tmp_path / "whole")
+    run(tmp_path / "run", epochs=None, steps=stop)
+    history, resumed = run(tmp_path / "run")
+    assert resumed.theta.tobytes() == expected.theta.tobytes()
+    assert history.to_dict() == whole.to_dict()
+    assert (tmp_path / "run").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path):
+    whole, optimizer = run(tmp_path / "run")
+    again, other = run(tmp_path / "run")
+    assert again.to_dict() == whole.to_dict()
+    assert other.theta.tobytes() == optimizer.theta.tobytes()
+
+
+def test_checkpoints_do_not_change_the_training(tmp_path):
+    history, optimizer = run(tmp_path / "run", checkpoint_every=1)
+    plain, other = run()
+    assert history.to_dict() == plain.to_dict()
+    assert optimizer.theta.tobytes() == other.theta.tobytes()
+
+
+def test_what_the_file_holds_replaces_what_was_passed(tmp_path):
+    _, expected = run(tmp_path / "run")
+    _, optimizer = run(tmp_path / "run", seed=99, rng=99)
+    assert optimizer.theta.tobytes() == expected.theta.tobytes()
+
+
+def test_one_generator_may_serve_optimizer_and_shuffling(tmp_path):
+    def shared(path, steps):
+        rng = np.random.default_rng(5)
+        optimizer = gc.Alice(NET.initialize(rng), 0.03, rng=rng)
+        gc.train(NET, optimizer, X, Y, steps=steps, batch_size=16, rng=rng, progress=False, checkpoint=path)
+        return optimizer
+
+    shared(tmp_path / "run", 4)
+    assert shared(tmp_path / "run", 12).theta.tobytes() == shared(tmp_path / "whole", 12).theta.tobytes()
+
+
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.Philox, np.random.SFC64, np.random.PCG64DXSM])
+def test_every_bit_generator_of_numpy_is_saved(tmp_path, kind):
+    _, expected = run(rng=np.random.Generator(kind(3)))
+    run(tmp_path / "run", rng=np.random.Generator(kind(3)), epochs=None, steps=4)
+    _, resumed = run(tmp_path / "run", rng=np.random.Generator(kind(8)))
+    assert resumed.theta.tobytes() == expected.theta.tobytes()
+
+
+def test_checkpoints_are_written_every_so_many_steps(tmp_path):
+    seen = []
+
+    class Watching(gc.MLP):
+        def value_and_grad(self, theta, X, y):
+            path = tmp_path / "run"
+            seen.append(len(gc.load_checkpoint(path).history.step_loss) if path.exists() else 0)
+            return super().value_and_grad(theta, X, y)
+
+    optimizer = gc.SGD(NET.initialize(0), 0.1)
+    gc.train(
+        Watching((2, 5, 3)), optimizer, X, Y, epochs=3, batch_size=16, rng=0, progress=False,
+        checkpoint=tmp_path / "run", checkpoint_every=2,
+    )  # fmt: skip
+    assert seen == [0, 0, 2, 2, 4, 4, 6, 6, 8]
+    assert len(gc.load_checkpoint(tmp_path / "run").history.step_loss) == 9
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork are POSIX")
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_a_run_killed_at_fifty_random_moments_ends_in_the_same_bytes(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(tmp_path), "50"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert len(report["steps"]) == 50
+    assert len(set(report["steps"])) > 5  # the moments differ
+    assert report["identical"]
+    assert all(report["identical"])
+    assert set(report["files"]) <= {"run.ckpt", "run.ckpt.previous", "run.ckpt.unfinished"}
+
+
+# The file
+
+
+def test_a_checkpoint_gives_network_parameters_and_history_back(tmp_path):
+    history, optimizer = run(tmp_path / "run", snapshots=gc.Snapshots(every=5, samples=2))
+    saved = gc.load_checkpoint(tmp_path / "run")
+    assert saved.theta.tobytes() == optimizer.theta.tobytes()
+    assert saved.history.to_dict() == history.to_dict()
+    assert saved.network.value(saved.theta, X, Y) == NET.value(optimizer.theta, X, Y)
+    other = OPTIMIZERS["alice"](NET.initialize(7))
+    other.load_state_dict(saved.optimizer_state)
+    assert other.state_dict()["rng"] == optimizer.state_dict()["rng"]
+    assert saved.metadata["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        gc.MLP((2, 3, 3), activation="tanh"),
+        gc.MLP((2, 3, 3), activation=gc.networks.leaky_relu(0.25)),
+        gc.MLP((2, 3, 1), loss="mse"),
+    ],
+    ids=["tanh", "leaky", "mse"],
+)
+def test_the_network_is_rebuilt_from_its_description(tmp_path, network):
+    y = Y.astype(float) if network.loss.name == "mse" else Y
+    optimizer = gc.SGD(network.initialize(0), 0.01)
+    gc.train(network, optimizer, X, y, epochs=1, rng=0, progress=False, checkpoint=tmp_path / "run")
+    rebuilt = gc.load_checkpoint(tmp_path / "run").network
+    assert rebuilt.layers == network.layers
+    assert rebuilt.value(optimizer.theta, X, y) == network.value(optimizer.theta, X, y)
+
+
+def test_a_network_with_an_activation_of_ones_own_cannot_be_rebuilt(tmp_path):
+    activation = gc.networks.Activation("cube", lambda x: x**3, lambda x: 3 * x**2, lambda x: 6 * x)
+    network = gc.MLP((2, 3, 3), activation=activation)
+    optimizer = gc.SGD(network.initialize(0), 0.01)
+    gc.train(network, optimizer, X, Y, epochs=1, rng=0, progress=False, checkpoint=tmp_path / "run")
+    saved = gc.load_checkpoint(tmp_path / "run")
+    assert saved.theta.tobytes() == optimizer.theta.tobytes()
+    with pytest.raises(ValueError, match=r"activation must be one of .*got 'cube'"):
+        saved.network  # noqa: B018
+
+
+def test_the_checkpoint_before_the_last_is_kept(tmp_path):
+    run(tmp_path / "run", epochs=3)
+    older = gc.load_checkpoint(tmp_path / "run.previous")
+    assert older.history.status == "running"
+    assert len(older.history.loss) == 3
+    assert sorted(os.listdir(tmp_path)) == ["run", "run.previous"]
+
+
+def test_the_format_is_safetensors_with_json(tmp_path):
+    from safetensors.numpy import load_file
+
+    _, optimizer = run(tmp_path / "run")
+    arrays = load_file(tmp_path / "run")
+    assert arrays["optimizer/theta"].tobytes() == optimizer.theta.tobytes()
+
+
+# Trouble
+
+
+@pytest.mark.parametrize("operation", ["fsync", "link", "replace"])
+@pytest.mark.parametrize("kind", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "ctrl-c"])
+def test_the_older_checkpoint_survives_a_failed_write(tmp_path, monkeypatch, operation, kind):
+    run(tmp_path / "run", epochs=1)
+    before = (tmp_path / "run").read_bytes()
+
+    def fail(*_):
+        raise kind
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, operation, fail)
+        if operation == "link" and isinstance(kind, OSError):  # a file system without links: the file is copied
+            run(tmp_path / "run", epochs=3)
+            assert len(gc.load_checkpoint(tmp_path / "run.previous").history.loss) == 3
+            return
+        with pytest.raises(type(kind)):
+            run(tmp_path / "run", epochs=3)
+    assert (tmp_path / "run").read_bytes() == before
+    whole, expected = run(epochs=3)
+    history, optimizer = run(tmp_path / "run", epochs=3)
+    assert optimizer.theta.tobytes() == expected.theta.tobytes()
+    assert history.to_dict() == whole.to_dict()
+
+
+@pytest.mark.parametrize("share", [0, 1e-3, 0.1, 0.5, 0.999])
+def test_a_truncated_checkpoint_is_refused_and_the_older_one_is_still_there(tmp_path, share):
+    path = tmp_path / "run"
+    run(path, epochs=2)
+    kept, data = (tmp_path / "run.previous").read_bytes(), path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    for attempt in (lambda: run(path), lambda: gc.load_checkpoint(path)):
+        with pytest.raises(
+            ValueError, match=r"run' is not a whole checkpoint .*truncated.*before it is .*run\.previous"
+        ):
+            attempt()
+    assert path.read_bytes() == data[: int(share * len(data))]
+    assert (tmp_path / "run.previous").read_bytes() == kept
+    os.replace(tmp_path / "run.previous", path)
+    assert run(path)[1].theta.tobytes() == run()[1].theta.tobytes()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "run"
+    run(path, epochs=1)
+    data = bytearray(path.read_bytes())
+    for position in np.random.default_rng(0).integers(len(data), size=40):
+        spoilt = data.copy()
+        spoilt[position] ^= 16
+        path.write_bytes(spoilt)
+        with pytest.raises(ValueError, match="run' is not a whole checkpoint of glasscurv"):
+            gc.load_checkpoint(path)
+
+
+def test_files_of_other_programs_are_refused_and_left_alone(tmp_path):
+    from safetensors.numpy import save_file
+
+    foreign = tmp_path / "foreign"
+    for write in (
+        lambda: save_file({"weights": np.zeros(3)}, foreign),
+        lambda: save_file({"weights": np.zeros(3)}, foreign, {"epoch": "3"}),
+        lambda: foreign.write_text("theta = [1, 2, 3]\n" * 100),
+        lambda: foreign.write_bytes(bytes(range(256)) * 9),
+    ):
+        write()
+        data = foreign.read_bytes()
+        optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+        with pytest.raises(
+            ValueError, match=r"foreign' is not a whole checkpoint of glasscurv: (another program|it is tr)"
+        ):
+            gc.train(NET, optimizer, X, Y, epochs=1, progress=False, checkpoint=foreign)
+        assert foreign.read_bytes() == data
+        assert optimizer.evaluations == 0
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path):
+    path = tmp_path / "run"
+    module._write(path, {}, {"format": "glasscurv checkpoint 0"})
+    with pytest.raises(ValueError, match="its format is not 'glasscurv checkpoint 1'"):
+        gc.load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 8}, "is of another run: batch_size was 16 there and is 8 here"),
+        ({"validation": (X[:8], Y[:8])}, "is of another run: validation was"),
+        ({"validation": None}, "is of another run: validation was .* and is None here"),
+        ({"snapshots": gc.Snapshots()}, "is of another run: snapshots was None there"),
+        ({"optimizer": "adam"}, "state must be of Adam, got Alice"),
+        ({"optimizer": "single"}, "float32"),
+        ({"rng": np.random.Generator(np.random.MT19937(2))}, "needs an rng with the bit generator PCG64, got MT19937"),
+        ({"resume": False}, r"run' exists: pass resume=True to go on from it, or move it away"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused_and_nothing_is_changed(tmp_path, change, message):
+    path = tmp_path / "run"
+    run(path, epochs=1)
+    before = path.read_bytes()
+    kind = change.pop("optimizer", "alice")
+    optimizer = OPTIMIZERS[kind](NET.initialize(3))
+    theta = optimizer.theta
+    settings = {"epochs": 2, "batch_size": 16, "validation": (X[:9], Y[:9]), "progress": False, **change}
+    with pytest.raises(ValueError, match=message):
+        gc.train(NET, optimizer, X, Y, checkpoint=path, **settings)
+    assert path.read_bytes() == before
+    assert optimizer.theta.tobytes() == theta.tobytes()
+    assert optimizer.steps == 0
+
+
+def test_other_data_and_another_network_are_refused(tmp_path):
+    path = tmp_path / "run"
+    run(path, epochs=1)
+    settings = {"epochs": 2, "batch_size": 16, "validation": (X[:9], Y[:9]), "progress": False, "checkpoint": path}
+    with pytest.raises(ValueError, match="is of another run: data was"):
+        gc.train(NET, OPTIMIZERS["alice"](NET.initialize(0)), X + 1, Y, **settings)
+    other = gc.MLP((2, 5, 3), activation="tanh")
+    with pytest.raises(ValueError, match=r"is of another run: network was .*'relu'.*'tanh'"):
+        gc.train(other, OPTIMIZERS["alice"](other.initialize(0)), X, Y, **settings)
+
+
+@pytest.mark.parametrize(
+    ("path", "exception", "message"),
+    [
+        (7, TypeError, "checkpoint must be a path, got int"),
+        ("no/such/folder/run.ckpt", ValueError, "checkpoint must be a file in a folder that exists, got 'no/such"),
+        (".", ValueError, "checkpoint must be a file in a folder that exists"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_refused_before_the_first_step(path, exception, message):
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    with pytest.raises(exception, match=message):
+        gc.train(NET, optimizer, X, Y, epochs=1, progress=False, checkpoint=path)
+    assert optimizer.evaluations == 0
+
+
+def test_a_checkpoint_that_is_not_there_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*nothing"):
+        gc.load_checkpoint(tmp_path / "nothing")
+
+
+def test_without_safetensors_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ImportError, match=r"checkpoints need safetensors: pip install 'glasscurv\[checkpoint\]'"):
+        run(tmp_path / "run")
+
+
+# Ctrl-C
+
+
+class Interrupting(gc.MLP):
+    """A network during whose evaluation number `at` Ctrl-C is pressed, `times` times."""
+
+    def __init__(self, at, times=1):
+        super().__init__((2, 5, 3))
+        self.at, self.times, self.calls = at, times, 0
+
+    def value_and_grad(self, theta, X, y):
+        self.calls += 1
+        if self.calls == self.at:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+        return super().value_and_grad(theta, X, y)
+
+
+@pytest.mark.parametrize("at", [1, 2, 9, 20, 23])
+def test_ctrl_c_finishes_the_step_leaves_a_checkpoint_and_returns_the_history(tmp_path, at):
+    options = {"epochs": 4, "batch_size": 16, "rng": 2, "progress": False, "validation": (X[:9], Y[:9])}
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    history = gc.train(Interrupting(at), optimizer, X, Y, checkpoint=tmp_path / "run", **options)
+    assert history.status == "interrupted"
+    assert len(history.step_loss) == optimizer.steps == -(-at // 3)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    saved = gc.load_checkpoint(tmp_path / "run")
+    assert saved.theta.tobytes() == optimizer.theta.tobytes()
+    # the same optimizer goes on, and so does a new one
+    for again in (optimizer, OPTIMIZERS["alice"](NET.initialize(0))):
+        gc.train(NET, again, X, Y, checkpoint=tmp_path / "run", **options)
+        assert again.theta.tobytes() == run()[1].theta.tobytes()
+
+
+def test_a_second_ctrl_c_stops_at_once_and_leaves_the_last_checkpoint(tmp_path):
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    options = {"epochs": 4, "batch_size": 16, "rng": 2, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        gc.train(Interrupting(14, times=2), optimizer, X, Y, checkpoint=tmp_path / "run", **options)
+    assert optimizer.steps == 4
+    assert len(gc.load_checkpoint(tmp_path / "run").history.step_loss) == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("place", ["value_and_grad", "value", "callback"])
+def test_an_interrupt_out_of_the_users_own_code_loses_nothing(tmp_path, place):
+    class Raising(gc.MLP):
+        calls = 0
+
+        def interrupted(self, name, *arguments):
+            Raising.calls += name == place
+            if Raising.calls == 2:
+                raise KeyboardInterrupt
+            return getattr(gc.MLP, name)(self, *arguments)
+
+        def value_and_grad(self, *arguments):
+            return self.interrupted("value_and_grad", *arguments)
+
+        def value(self, *arguments):
+            return self.interrupted("value", *arguments)
+
+    def callback(record):
+        if place == "callback" and record.epoch == 2:
+            raise KeyboardInterrupt
+
+    whole, expected = run(tmp_path / "whole")
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    options = {"epochs": 4, "batch_size": 16, "rng": 2, "progress": False, "validation": (X[:9], Y[:9])}
+    path = tmp_path / "run"
+    history = gc.train(Raising((2, 5, 3)), optimizer, X, Y, checkpoint=path, callback=callback, **options)
+    assert history.status == "interrupted"
+    history, resumed = run(path)
+    assert resumed.theta.tobytes() == expected.theta.tobytes()
+    assert history.to_dict() == whole.to_dict()
+
+
+def test_ctrl_c_without_a_checkpoint_returns_the_history_too():
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    history = gc.train(Interrupting(11), optimizer, X, Y, epochs=4, batch_size=16, rng=2, progress=False)
+    assert history.status == "interrupted"
+    assert history.step_loss.shape == (4,)
+
+
+def test_somebody_elses_handler_of_ctrl_c_stays_in_place(tmp_path):
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    try:
+        optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+        history = gc.train(Interrupting(3), optimizer, X, Y, epochs=2, batch_size=16, rng=2, progress=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert history.status == "finished"
+    assert seen == [1]
