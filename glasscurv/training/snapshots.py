@@ -54,7 +54,7 @@ class Snapshots:
     """
 
     every: int = 100
-    length: float = 1e-2
+    length: float = 1e-3
     samples: int = 8
     lengths: Sequence[float] | None = None
     rows: int | None = None

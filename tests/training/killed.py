@@ -64,7 +64,7 @@ def remove(folder):
 
 
 def main(folder, kills):
-    # Forked processes share the semaphore that tqdm takes by default: a child killed with it in hand would stop them all.
+    # Forked processes share the semaphore that tqdm takes by default: one killed with it in hand would stop them all.
     tqdm.set_lock(threading.RLock())
     rng = np.random.default_rng(os.getpid())
     whole, killed = folder / "whole", folder / "killed"

@@ -1,0 +1,33 @@
+"""Every Python example of the documentation pages runs."""
+
+import re
+from pathlib import Path
+
+import numba
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def examples(page):
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_the_page_on_training_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for example in examples("training.md"):
+        exec(compile(example, "training.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert "\n8\n" in printed
+    assert "(64, 64, 64, 10) finished" in printed
+    exponents = [float(number) for number in re.findall(r"'layer1': np.float64\(([\d.]+)\)", printed)]
+    assert [abs(exponent - 1) < 0.3 for exponent in exponents] == [True, True]  # glass
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "digits.ckpt", "digits.ckpt.previous", "epochs.csv", "snapshots.csv", "history.json",
+    }  # fmt: skip
+
+
+def test_every_page_with_python_is_tested():
+    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} <= {"training.md"}
