@@ -656,6 +656,25 @@ class OptimizerContract:
         assert reached == states.keys()
         assert event > 40
 
+    def test_an_interrupt_at_any_line_loads_a_state_wholly_or_not_at_all(self):
+        optimizer, later = self.advanced(3), self.advanced(6).state_dict()
+        before = optimizer.state_dict()
+        reached = set()
+        for event in range(100_000):
+            with interrupt_at(event) as sent:
+                try:
+                    optimizer.load_state_dict(later)
+                except KeyboardInterrupt:
+                    pass
+                else:
+                    assert not sent, "an interrupt was lost"
+            if not sent:
+                break
+            assert identical(optimizer.state_dict(), before if optimizer.steps == 3 else later)
+            reached.add(optimizer.steps)
+            optimizer.load_state_dict(before)
+        assert reached == {3, 6}
+
     def test_a_gradient_too_large_for_float32_is_an_error_and_not_an_infinite_state(self):
         optimizer = self.advanced(3, THETA0.astype(np.float32))
         before = optimizer.state_dict()

@@ -21,6 +21,7 @@ from glasscurv.comparison import (
     parse_options,
 )
 from glasscurv.comparison import results as results_module
+from glasscurv.comparison.study import best_rate
 
 SPLIT = gc.data.two_spirals(50, rng=0)
 NET = gc.MLP((2, 5, 2), activation="tanh")
@@ -299,9 +300,9 @@ def test_tuning_picks_what_trying_every_rate_picks(target):
 
 def test_more_accurate_is_better_in_tuning():
     tuning = gc.comparison.Tuning(np.arange(3.0), np.full(3, np.nan), np.array([0.5, 0.9, np.nan]))
-    assert (tuning.best(-1), tuning.best(1)) == (1, 0)
+    assert (best_rate(tuning, -1), best_rate(tuning, 1)) == (1, 0)
     tuning = gc.comparison.Tuning(np.arange(4.0), np.array([9, 6, np.nan, 6]), np.array([0.1, 0.4, 0.0, 0.3]))
-    assert (tuning.best(1), tuning.best(-1)) == (3, 1)
+    assert (best_rate(tuning, 1), best_rate(tuning, -1)) == (3, 1)
 
 
 def test_a_best_rate_at_the_edge_is_flagged_and_a_given_rate_is_not_tuned():

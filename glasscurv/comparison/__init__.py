@@ -11,8 +11,9 @@ Learning rates
     are tuned on seeds of their own over grids of the same length and ratio, so that tuning costs every method the same.
 Seconds
     are wall-clock time of the training without validation and without compilation, which a step on a throwaway
-    optimizer takes care of. BLAS runs on one thread during a run if threadpoolctl is installed; without it, set
-    ``OMP_NUM_THREADS=1`` where worker processes fill the machine.
+    optimizer takes care of. They are the one result that depends on the machine and on what else it does. BLAS runs
+    on one thread during a run if threadpoolctl is installed; without it, set ``OMP_NUM_THREADS=1`` where worker
+    processes fill the machine.
 """
 
 from glasscurv.comparison.methods import (

@@ -35,10 +35,10 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 LEARNING_RATES: dict[str, float] = {
     "sgd": 10**-1.5,
-    "adam": 10**-2.5,
-    "adamw": 10**-2.5,
+    "adam": 10**-2.0,
+    "adamw": 10**-2.0,
     "adahessian": 10**-1.0,
-    "alice": 10**-2.0,
+    "alice": 10**-1.5,
 }
 """Middle of the grid of learning rates over which `compare` tunes each optimizer."""
 
@@ -156,7 +156,7 @@ def parse_options(optimizer: str, options: Sequence[str]) -> dict[str, Any]:
     Parameters
     ----------
     optimizer : str
-        A name in `OPTIMIZERS`, or ``"lbfgs"``.
+        ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adahessian"``, ``"alice"`` or ``"lbfgs"``.
     options : sequence of str
         Numbers, words, ``true`` and ``false``, ``none`` where that is allowed, numbers joined by ``/`` for several.
 
@@ -202,7 +202,7 @@ def make_optimizer(
     Parameters
     ----------
     name : str
-        A name in `OPTIMIZERS`.
+        ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adahessian"`` or ``"alice"``.
     theta0 : (n,) array_like
         Initial parameters.
     lr : float, optional
@@ -247,10 +247,10 @@ def learning_rates(optimizer: str, grid: tuple[float, float, int] | None = None)
     Parameters
     ----------
     optimizer : str
-        A name in `OPTIMIZERS`.
+        ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adahessian"`` or ``"alice"``.
     grid : (low, high, count), optional
-        The same geometric grid for all. By default seven values, each the root of ten times the one before, around the
-        optimizer's entry in `LEARNING_RATES`.
+        The same geometric grid for all. By default seven values, each the root of ten times the one before, around
+        10^(−1.5) for sgd and alice, 10^(−2) for adam and adamw, and 10^(−1) for adahessian.
 
     Returns
     -------

@@ -37,7 +37,8 @@ class Trial:
     seconds : (records,) array
         Time spent in training so far, without validation.
     loss : (records,) array
-        Training loss: mean minibatch loss of the epoch; for L-BFGS, loss on the training set.
+        Training loss: mean minibatch loss of the epoch, at the points where the optimizer took its gradients; for
+        L-BFGS, loss on the training set at the iterate.
     validation_loss, validation_accuracy : (records,) array
         On the validation set; the accuracy is nan for a regression.
     reached : int or None
@@ -82,11 +83,6 @@ class Tuning:
     lr: FloatArray
     evaluations: FloatArray
     metric: FloatArray
-
-    def best(self, sign: int) -> int:
-        """Index with the fewest evaluations, or the best metric where none or several have them."""
-        orders = [np.where(np.isnan(key), np.inf, key) for key in (sign * self.metric, self.evaluations)]
-        return int(np.lexsort(orders)[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,8 +134,14 @@ def _tune(
             evaluations=np.array([_mean([trial.at_target("evaluations") for trial in row]) for row in table]),
             metric=np.array([_mean([trial.final(setting.metric) for trial in row]) for row in table]),
         )
-        found[name] = tuning, tuning.best(sign)
+        found[name] = tuning, best_rate(tuning, sign)
     return found
+
+
+def best_rate(tuning: Tuning, sign: int) -> int:
+    """Index with the fewest evaluations; between equals, such as misses, with the best metric."""
+    orders = [np.where(np.isnan(key), np.inf, key) for key in (sign * tuning.metric, tuning.evaluations)]
+    return int(np.lexsort(orders)[0])
 
 
 def _mean(values: list[float]) -> float:
