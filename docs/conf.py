@@ -31,7 +31,7 @@ exclude_patterns = ["_build", "generated"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r"_\w+"),  # private methods, in a note to authors of subclasses
-    ("py:obj", "step"),  # inherited from Optimizer, where it is documented
+    ("py:obj", "step|lr"),  # inherited from Optimizer, where they are documented
 ]
 
 # Docstrings state types and shapes themselves. A `name` in them links to what can be imported, else it is emphasised.

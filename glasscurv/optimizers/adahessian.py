@@ -59,8 +59,9 @@ class AdaHessian(Optimizer):
     In a glass the difference also counts the jumps between its two points, which the Hessian-vector products of
     automatic differentiation never see. Their part in D² grows like ρ/length as the length falls.
 
-    The paper has no ε and no blocks across layers: ε is its reference implementation's, which also averages
-    abs(z∘Hz) over a block, where this class averages z∘Hz as the paper does. `step` returns the loss at θ.
+    ε is that of the paper's reference implementation, which averages abs(z∘Hz) over a block; this class averages z∘Hz,
+    as the paper does. Blocks are cut from the flat vector, whatever layer an entry belongs to. `step` returns the
+    loss at θ.
 
     References
     ----------

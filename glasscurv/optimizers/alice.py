@@ -83,8 +83,8 @@ class Alice(Optimizer):
     rng : None, int or Generator
         Source of the directions.
     joint : bool
-        Whether the step before the bounds is `joint_quasi_newton_step`, all coordinates together, which needs `glass`,
-        instead of `quasi_newton_step`.
+        Whether the step before the bounds is `joint_quasi_newton_step`, all coordinates together, instead of
+        `quasi_newton_step`; not without glass.
 
     Raises
     ------
@@ -231,13 +231,12 @@ class Alice(Optimizer):
             scale = lr / base_lr  # exactly 1 at the first rate
             lower = self._lr_min * scale
             upper = 2 * lr if self._lr_max is None else self._lr_max * scale
-        if not np.all(np.less_equal(lower, upper)):
-            first = int(np.argmin(np.less_equal(lower, upper)))
-            shown, where = (
-                (np.ravel(bound)[first] for bound in (lower, upper)),
-                f" at index {first}" if np.ndim(lower) else "",
-            )
-            raise ValueError("lr_min must not exceed lr_max, got {} and {}".format(*shown) + where)
+        ordered = np.less_equal(lower, upper)
+        if not ordered.all():
+            first = np.unravel_index(np.argmin(ordered), ordered.shape)
+            low, high = (np.broadcast_to(bound, ordered.shape)[first] for bound in (lower, upper))
+            where = f" at index {first[0]}" if first else ""
+            raise ValueError(f"lr_min must not exceed lr_max, got {low} and {high}{where}")
         return lower, upper
 
     def _warming_up(self, step: int) -> bool:

@@ -112,8 +112,8 @@ class Optimizer:
 
         Notes
         -----
-        An interrupt (Ctrl-C) ends a running evaluation, and the step has then not begun. One that comes later is held
-        back until the step is whole.
+        An interrupt (Ctrl-C) ends a running evaluation, and the step has then not begun. At any other time it waits for
+        the next evaluation or for the end of the step.
         """
         function(value_and_grad, "value_and_grad")
         with deferred_interrupts() as interrupts:  # Ctrl-C ends an evaluation, but never the writing of the state

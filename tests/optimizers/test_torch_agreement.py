@@ -104,19 +104,19 @@ def test_a_rate_for_every_parameter_agrees_with_pytorchs_groups(name):
 
 def paper_adahessian(loss, directions, lr, betas, eps, hessian_power, block_size):
     """Algorithm 1 of Yao et al.: the Hessian product by differentiating twice, equations (9) to (12) as printed."""
-    theta, gradients, diagonals, path = START.copy(), [], [], []
+    theta, path = START.copy(), []
+    gradients, diagonals = np.zeros((2, len(directions), N))
     for t, z in enumerate(directions, start=1):
         point, direction = torch.tensor(theta, requires_grad=True), torch.from_numpy(z)
         (gradient,) = torch.autograd.grad(loss(point), point, create_graph=True)
         (product,) = torch.autograd.grad(gradient @ direction, point)
         diagonal = z * product.numpy()
         blocks = [diagonal[start : start + block_size] for start in range(0, N, block_size)]
-        diagonals.append(np.concatenate([np.full(block.size, block.mean()) for block in blocks]))
-        gradients.append(gradient.detach().numpy())
-        first = [(1 - betas[0]) * betas[0] ** (t - i) for i in range(1, t + 1)]
-        second = [(1 - betas[1]) * betas[1] ** (t - i) for i in range(1, t + 1)]
-        m = np.tensordot(first, gradients, 1) / (1 - betas[0] ** t)
-        root = np.sqrt(np.tensordot(second, np.square(diagonals), 1) / (1 - betas[1] ** t))
+        diagonals[t - 1] = np.concatenate([np.full(block.size, block.mean()) for block in blocks])
+        gradients[t - 1] = gradient.detach().numpy()
+        first, second = ((1 - beta) * beta ** np.arange(t)[::-1] for beta in betas)
+        m = first @ gradients[:t] / (1 - betas[0] ** t)
+        root = np.sqrt(second @ diagonals[:t] ** 2 / (1 - betas[1] ** t))
         theta = theta - lr * m / (root**hessian_power + eps)
         path.append(theta)
     return np.array(path)
