@@ -1,6 +1,6 @@
 """Figures: learning curves, where a network is glass, optimizers side by side. The only module with matplotlib.
 
-The functions return a `matplotlib.figure.Figure` that no window knows of: ``figure.savefig("name.png")`` writes it.
+The functions return a ``matplotlib.figure.Figure`` that no window knows of: ``figure.savefig("name.png")`` writes it.
 Colours are those of Okabe and Ito, which the colour-blind tell apart; line styles and markers repeat what they say.
 """
 
@@ -86,21 +86,23 @@ def plot_history(history: History) -> Figure:
         raise TypeError(f"history must be a History, got {type(history).__name__}")
     if not len(history.loss):
         raise ValueError("history must hold at least one epoch, got none")
-    panels = 1 + (history.validation_accuracy is not None)
+    rows: list[Any] = [["loss"] if history.validation_accuracy is None else ["loss", "accuracy"]]
     snapshots = history.snapshots
-    rows = 1 if snapshots is None else 2
-    figure, axes = _figure(rows, 2 if rows == 2 else panels)
-    _draw_losses(axes[0], history)
-    if history.validation_accuracy is not None:
-        _draw_accuracy(axes[1], history)
-    elif rows == 2:
-        axes[1].remove()
     if snapshots is not None:
-        _draw_snapshots(axes[2], snapshots, snapshots.glass_density, DENSITY)
-        axes[2].set_yscale("log", nonpositive="mask")
-        _draw_snapshots(axes[3], snapshots, snapshots.exponent, EXPONENT, snapshots.exponent_error)
-        _draw_kinds(axes[3])
-        axes[2].legend(title="layer", fontsize=11, title_fontsize=11, ncols=1 + (len(snapshots.groups) > 4))
+        rows = [2 * rows[0] if len(rows[0]) == 1 else rows[0], ["density", "exponent"]]
+    figure = Figure(figsize=(5.4 * len(rows[0]), 3.7 * len(rows) + 0.3), layout="constrained")
+    axes = figure.subplot_mosaic(rows)
+    for ax in axes.values():
+        _tidy(ax)
+    _draw_losses(axes["loss"], history)
+    if history.validation_accuracy is not None:
+        _draw_accuracy(axes["accuracy"], history)
+    if snapshots is not None:
+        _draw_snapshots(axes["density"], snapshots, snapshots.glass_density, DENSITY)
+        axes["density"].set_yscale("log", nonpositive="mask")
+        _draw_snapshots(axes["exponent"], snapshots, snapshots.exponent, EXPONENT, snapshots.exponent_error)
+        _draw_kinds(axes["exponent"])
+        figure.legend(handles=axes["density"].lines, loc="outside lower center", ncols=6, fontsize=12)
     return figure
 
 
@@ -134,7 +136,10 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
     """
     if not isinstance(profile, CurvatureProfile):
         raise TypeError(f"profile must be a CurvatureProfile, got {type(profile).__name__}")
-    figure, (density, hessian, exponent, share) = _figure(2, 2)
+    figure = Figure(figsize=(10.8, 7.7), layout="constrained")
+    density, hessian, exponent, share = panels = figure.subplots(2, 2).flat
+    for ax in panels:
+        _tidy(ax)
     figure.suptitle(f"Where is it glass? Movements of length {profile.length:g}", fontsize=15)
     x = np.arange(len(profile.groups))
     colours = [ORANGE if verdict == "glass" else GREY for verdict in profile.verdict]
@@ -240,14 +245,6 @@ def plot_comparison(comparison: Comparison) -> Figure:
         _draw_dots(ax, comparison, column)
     right.set_yticklabels([])
     return figure
-
-
-def _figure(rows: int, columns: int, width: float = 5.4, height: float = 3.7) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for ax in axes:
-        _tidy(ax)
-    return figure, axes
 
 
 def _tidy(ax: Axes) -> None:

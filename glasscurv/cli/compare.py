@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
 from glasscurv import comparison
 from glasscurv.cli import inputs, options
 from glasscurv.cli.output import (
     check_figure,
     check_writable,
+    make_table,
     note,
     number,
     plain,
@@ -173,20 +174,23 @@ def _record(found: Comparison) -> dict[str, Any]:
 
 def _print(found: Comparison) -> None:
     widths = "-".join(map(str, found.layers))
-    table = Table(
-        title=f"{widths} {found.activation} network, {found.training_rows} rows, at most {found.budget} "
-        f"gradient evaluations, {len(found.seeds)} seeds: means ± 95 % intervals"
-    )
-    table.add_column("method", overflow="fold")
-    columns = {"lr": "learning rate", "loss": "training\nloss", "validation_loss": "validation\nloss"}
+    columns = {
+        "method": "method",
+        "lr": "lr",
+        "loss": "training\nloss",
+        "validation_loss": "validation\nloss",
+    }
     if found.loss == "cross_entropy":
         columns["validation_accuracy"] = "validation\naccuracy (%)"
     if found.target is not None:
         columns |= {"evaluations": "evaluations\nto target", "seconds": "seconds\nto target", "reached": "reached"}
-    for title in columns.values():
-        table.add_column(title, justify="right")
+    table = make_table(
+        f"{widths} {found.activation} network, {found.training_rows} rows, at most {found.budget} "
+        f"gradient evaluations, {len(found.seeds)} seeds: means ± 95 % intervals",
+        columns,
+    )
     for row in found.rows():
-        table.add_row(row["method"], *(_cell(name, row) for name in columns))
+        table.add_row(*(_cell(name, row) for name in columns))
     print_table(table)
     if found.target is not None:
         print(f"The target is a {found.metric.replace('_', ' ')} of {found.target:g}.")
@@ -198,6 +202,8 @@ def _print(found: Comparison) -> None:
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:
+    if name == "method":
+        return escape(row["method"])
     if name == "reached":
         return f"{row['reached']} of {row['seeds']}"
     if name == "lr":

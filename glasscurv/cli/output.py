@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -38,9 +39,17 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def make_table(title: str, columns: Mapping[str, str]) -> Table:
+    """Return an empty table with titles of columns, the first of texts and the others of numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for k, heading in enumerate(columns.values()):
+        table.add_column(heading, justify="right" if k else "left", overflow="fold")
+    return table
+
+
 def print_table(table: Table) -> None:
     """Print a table, as wide as it needs to be where the output is no terminal."""
-    console = Console(soft_wrap=True)
+    console = Console()
     if not console.is_terminal:
         console.width = 200
     console.print(table)

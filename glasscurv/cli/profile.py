@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from glasscurv import _validation
 from glasscurv.cli import inputs, options
-from glasscurv.cli.output import check_figure, number, plain, print_json, print_table, save_figure
+from glasscurv.cli.output import check_figure, make_table, number, plain, print_json, print_table, save_figure
 from glasscurv.cli.training import Training
 from glasscurv.curvature import CurvatureProfile, curvature_profile
 from glasscurv.data import Split
@@ -26,6 +25,17 @@ MEANINGS = {
     "smooth": "the loss bends smoothly at these lengths",
     "none": "the loss is quadratic or flat as far as rounding lets see",
     "unclear": "too few boundaries are met: more --samples, --rows or --length may tell",
+}
+
+COLUMNS = {
+    "layer": "layer",
+    "parameters": "size",
+    "glass_density": "density\n(g²/l)",
+    "hessian_abs": "|Hz|\n(g/l)",
+    "hessian_rms": "rms Hz\n(g/l)",
+    "hessian_diagonal": "diagonal\n(g/l)",
+    "exponent": "exponent",
+    "glass_share": "share\n(%)",
 }
 
 OF_TRAINING = ("layers", "activation", "loss", "dtype", "optimizer", "lr", "option", "epochs", "batch_size")
@@ -156,26 +166,22 @@ def _record(found: CurvatureProfile, network: MLP, rows: int) -> dict[str, Any]:
 
 def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
     widths = "-".join(map(str, network.layers))
-    table = Table(
-        title=f"{widths} {network.activation.name} network on {rows} rows, movements of length {found.length:g}, "
-        f"{found.evaluations} gradient evaluations"
+    table = make_table(
+        f"{widths} {network.activation.name} network on {rows} rows, movements of length {found.length:g}, "
+        f"{found.evaluations} gradient evaluations",
+        COLUMNS,
     )
-    table.add_column("layer")
-    units = ("", "gradient²/length", "gradient/length", "gradient/length", "gradient/length", "", "%")
-    names = ("parameters", "glass density", "mean |Hz|", "rms of Hz", "mean diagonal", "exponent", "share")
-    for name, unit in zip(names, units, strict=True):
-        table.add_column(f"{name}\n{unit}", justify="right")
     for k, group in enumerate(found.groups):
-        hessians = (found.hessian_abs, found.hessian_rms, found.hessian_diagonal)
+        measures = (found.glass_density, found.hessian_abs, found.hessian_rms, found.hessian_diagonal)
         table.add_row(
             group,
             str(found.parameters[k]),
-            number(found.glass_density[k], digits=3),
-            *(number(values[k], digits=3) for values in hessians),
+            *(number(values[k], digits=3) for values in measures),
             _exponent(found, k),
             number(100 * found.glass_share[k], digits=3),
         )
     print_table(table)
+    print("g²/l is gradient² per length, g/l gradient per length; the share is that of the bend beyond the Hessian.")
     print("Where is it glass?")
     for k, (group, verdict) in enumerate(zip(found.groups, found.verdict, strict=True)):
         print(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
