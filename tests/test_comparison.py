@@ -115,13 +115,25 @@ def test_every_method_ends_the_epoch_in_which_its_gradients_are_used_up():
     assert slow.steps.tolist() == [3, 6]
     # steps 1, 2 (warm-up), 4 and 6 are full ones
     assert quick.evaluations.tolist() == [7, 14]
+    # 3 epochs of 3 gradients are what one epoch of three a step takes
+    assert trial_of("alice:lr=0.01,quick_steps=0", epochs=3).evaluations.tolist() == [9]
 
 
-def test_records_are_those_of_the_trainer():
-    trial = trial_of("adam:lr=0.02", seed=7)
-    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(7).spawn(3)]
-    optimizer = gc.Adam(NET.initialize(streams[0]), 0.02)
-    history = gc.train(NET, optimizer, SPLIT.X, SPLIT.y, 4, 20, SPLIT[2:], rng=streams[2], progress=False)
+@pytest.mark.parametrize(
+    ("method", "build"),
+    [
+        ("adam:lr=0.02", lambda theta, rng: gc.Adam(theta, 0.02)),
+        ("alice:lr=0.02", lambda theta, rng: gc.Alice(theta, 0.02, rng=rng)),
+    ],
+)
+def test_records_are_those_of_the_trainer(method, build):
+    trial = trial_of(method, seed=7, epochs=15)  # beyond the warm-up, in which Alice rests
+    initial, directions, shuffling = (np.random.default_rng(stream) for stream in np.random.SeedSequence(7).spawn(3))
+    epochs = len(trial.loss)
+    optimizer = build(NET.initialize(initial), directions)
+    history = gc.train(NET, optimizer, SPLIT.X, SPLIT.y, epochs, 20, SPLIT[2:], rng=shuffling, progress=False)
+    assert epochs > 1
+    assert trial.evaluations.tolist() == history.evaluations.tolist()
     assert trial.loss.tolist() == history.loss.tolist()
     assert trial.validation_loss.tolist() == history.validation_loss.tolist()
     assert trial.validation_accuracy.tolist() == history.validation_accuracy.tolist()
