@@ -123,7 +123,7 @@ def test_every_method_ends_the_epoch_in_which_its_gradients_are_used_up():
     ("method", "build"),
     [
         ("adam:lr=0.02", lambda theta, rng: gc.Adam(theta, 0.02)),
-        ("alice:lr=0.02", lambda theta, rng: gc.Alice(theta, 0.02, rng=rng)),
+        ("alice:lr=0.5", lambda theta, rng: gc.Alice(theta, 0.5, rng=rng)),
     ],
 )
 def test_records_are_those_of_the_trainer(method, build):
@@ -137,7 +137,7 @@ def test_records_are_those_of_the_trainer(method, build):
     assert trial.loss.tolist() == history.loss.tolist()
     assert trial.validation_loss.tolist() == history.validation_loss.tolist()
     assert trial.validation_accuracy.tolist() == history.validation_accuracy.tolist()
-    assert trial.lr == 0.02
+    assert trial.lr == optimizer.lr
 
 
 def test_seconds_grow_and_leave_out_validation():
