@@ -16,9 +16,7 @@ from glasscurv.comparison import (
     Method,
     compare,
     learning_rates,
-    make_optimizer,
     parse_method,
-    parse_options,
 )
 from glasscurv.comparison import results as results_module
 from glasscurv.comparison.study import best_rate
