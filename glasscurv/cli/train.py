@@ -94,7 +94,7 @@ def train(
         data, labels, validation, layers, activation.value, None if loss is None else loss.value, dtype.value,
         optimizer, lr, tuple(option or ()), batch_size, seed, schedule, steps, epochs, patience, snapshots,
     )  # fmt: skip
-    run = chosen.run(not quiet, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume)
+    run = chosen.run(not quiet, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
     found = run.history
     if as_json:
         print_json(run.summary() | {"checkpoint": None if checkpoint is None else str(checkpoint)})

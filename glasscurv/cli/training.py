@@ -13,7 +13,7 @@ from glasscurv.cli.output import number
 from glasscurv.data import Split
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Optimizer
-from glasscurv.training import History, Snapshots, train
+from glasscurv.training import History, Snapshots, load_checkpoint, train
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,21 @@ class Training:
         theta0 = network.initialize(inputs.streams(self.seed).parameters, dtype=self.dtype)
         return network, theta0, inputs.fit_data(split, network, self.dtype)
 
-    def run(self, progress: bool, **saving: Any) -> Run:
-        """Train."""
+    def run(
+        self,
+        progress: bool,
+        checkpoint: Path | None = None,
+        checkpoint_every: int | None = None,
+    ) -> Run:
+        """Train, from the checkpoint if it exists."""
         network, theta0, split = self.start()
         random = inputs.streams(self.seed)
         optimizer = inputs.make_optimizer(self.optimizer, theta0, self.lr, self.options, random.directions)
         epochs = 20 if self.epochs is None and self.steps is None else self.epochs
         steps = self.steps or (epochs or 0) * -(-len(split.X) // self.batch_size)
         lr = float(optimizer.lr)
+        if checkpoint is not None and checkpoint.exists():
+            _check_resumed(checkpoint, random, lr if self.schedule == "constant" else None)
         start = perf_counter()
         history = train(
             network,
@@ -68,9 +75,21 @@ class Training:
             schedule=inputs.make_schedule(self.schedule, lr, steps),
             patience=self.patience,
             snapshots=None if self.snapshots is None else Snapshots(every=self.snapshots, length=1e-3, rows=1000),
-            **saving,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
         )
         return Run(self, network, optimizer, split, history, lr, perf_counter() - start)
+
+
+def _check_resumed(path: Path, random: inputs.Streams, lr: float | None) -> None:
+    """Refuse a checkpoint of another seed or learning rate, which the trainer would take over without a word."""
+    saved = load_checkpoint(path)
+    # The increment of PCG64 tells streams apart and never changes.
+    if saved.metadata["rng"]["now"]["state"]["inc"] != random.shuffling.bit_generator.state["state"]["inc"]:
+        raise ValueError(f"checkpoint {path} is of a run with another --seed")
+    rate = saved.optimizer_state["hyperparameters"]["lr"]
+    if lr is not None and rate != lr:
+        raise ValueError(f"checkpoint {path} was saved at a learning rate of {rate:g}, and this command says {lr:g}")
 
 
 @dataclass(frozen=True, eq=False)

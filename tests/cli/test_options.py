@@ -227,13 +227,25 @@ def test_data_that_do_not_fit_the_checkpoint_are_refused(cli, refused):
 
 
 def test_a_checkpoint_is_never_lost(cli, refused, here):
-    run = ("train", *TINY, "--checkpoint", "run.ckpt", "--quiet")
+    run = ("train", *TINY, "--checkpoint", "run.ckpt", "--quiet", "--lr", 0.01)
     status, _, err = cli(*run, "--resume")
     assert (status, err) == (0, "no checkpoint run.ckpt yet: starting anew\n")
     before = (here / "run.ckpt").read_bytes()
     assert "checkpoint run.ckpt exists: add --resume to go on from it, or name another file" in refused(*run)
-    assert "is of another run" in refused(*run, "--resume", "--seed", 1, "--layers", 9)
+    assert "is of another run" in refused(*run, "--resume", "--layers", 9)
+    assert "checkpoint run.ckpt is of a run with another --seed" in refused(*run, "--resume", "--seed", 1)
+    assert "was saved at a learning rate of 0.01, and this command says 0.5" in refused(*run, "--resume", "--lr", 0.5)
+    assert "state must be of Adam, got Alice" in refused(*run, "--resume", "--optimizer", "adam")
     assert (here / "run.ckpt").read_bytes() == before
+
+
+def test_a_run_with_a_schedule_is_resumed(record):
+    run = ("train", *TINY[:4], "--batch-size", 100, "--schedule", "step:3")
+    whole = record(*run, "--epochs", 3)
+    record(*run, "--epochs", 1, "--checkpoint", "run.ckpt")
+    resumed = record(*run, "--epochs", 3, "--checkpoint", "run.ckpt", "--resume")
+    assert resumed["loss"] == whole["loss"]
+    assert resumed["lr"] == whole["lr"]
 
 
 def test_interrupted_without_a_checkpoint_says_that_nothing_is_saved(cli, monkeypatch):
