@@ -72,7 +72,7 @@ def curvature_profile(
     gradient: Gradient,
     theta: ArrayLike,
     groups: Groups | None = None,
-    length: float = 1e-2,
+    length: float = 1e-3,
     samples: int = 16,
     lengths: Sequence[float] | None = None,
     distribution: Distribution = Rademacher(),  # noqa: B008 (frozen)
