@@ -74,7 +74,7 @@ class Training:
             steps=self.steps,
             schedule=inputs.make_schedule(self.schedule, lr, steps),
             patience=self.patience,
-            snapshots=None if self.snapshots is None else Snapshots(every=self.snapshots, length=1e-3, rows=1000),
+            snapshots=None if self.snapshots is None else Snapshots(every=self.snapshots, rows=1000),
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
         )
