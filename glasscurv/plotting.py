@@ -232,7 +232,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
         (by_seconds, "seconds", "seconds"),
     ):
         for k, result in enumerate(comparison.results):
-            _draw_curve(ax, result, work, comparison.metric, _style(k))
+            _draw_curve(ax, result, work, comparison.metric, _style(k), min(0.18, 0.8 / count))
         ax.set_xlabel(label, fontsize=13)
     for ax in (by_evaluations, by_seconds):
         _draw_metric_axis(ax, comparison)
@@ -335,7 +335,7 @@ def _draw_kinds(ax: Axes) -> None:
     ax.set_yticks([1, 2, 3, 4])
 
 
-def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: dict[str, Any]) -> None:
+def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: dict[str, Any], opacity: float) -> None:
     """Draw a point for each epoch that all runs have finished: mean work, mean metric and its interval."""
     runs = [trial for trial in result.trials if not trial.failed]
     records = min((len(trial.loss) for trial in runs), default=0)
@@ -346,7 +346,7 @@ def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: d
     values = scale * np.array([getattr(trial, metric)[:records] for trial in runs])
     mean, half = np.array([mean_interval(column) for column in values.T]).T
     ax.plot(x, mean, **style, markevery=(records // 10, max(records // 5, 1)))
-    ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.18, lw=0)
+    ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=opacity, lw=0)
 
 
 def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:

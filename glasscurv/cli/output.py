@@ -59,6 +59,8 @@ def number(value: float, interval: float = math.nan, digits: int = 4) -> str:
     """Return a number as text, with its interval where there is one; a dash for nan."""
     if math.isnan(value):
         return "–"
+    if interval < 1e-12 * abs(value):  # rounding of equal numbers
+        interval = 0.0
     return _rounded(value, digits) + ("" if math.isnan(interval) else f" ± {_rounded(interval, 2)}")
 
 

@@ -358,7 +358,7 @@ def test_old_versions_of_click_end_with_the_same_status(monkeypatch):
 @pytest.mark.parametrize(
     ("value", "interval", "text"),
     [(0.123456, np.nan, "0.1235"), (311.2, 104.0, "311.2 ± 100"), (1e-7, 2e-8, "1e-07 ± 2e-08"), (np.nan, np.nan, "–"),
-     (123456.0, 0.0, "123500 ± 0")],
+     (123456.0, 0.0, "123500 ± 0"), (99.0, 3.4e-14, "99 ± 0")],
 )  # fmt: skip
 def test_numbers_show_the_digits_that_count(value, interval, text):
     assert number(value, interval) == text
