@@ -25,6 +25,7 @@ from glasscurv.curvature import (
     variation_exponent,
 )
 from glasscurv.glass import directional_glass_change, expected_glass_change, predict_loss_change
+from glasscurv.integrations.scipy import minimize_alice
 from glasscurv.kernels import Kernel, glass_kernel, hessian_kernel
 from glasscurv.nesterov import exact_step_fraction
 from glasscurv.networks import MLP, Crossings, trace_crossings
@@ -84,6 +85,7 @@ __all__ = [
     "hessian_kernel",
     "joint_quasi_newton_step",
     "load_checkpoint",
+    "minimize_alice",
     "predict_loss_change",
     "predicted_decrease",
     "quasi_newton_step",

@@ -155,6 +155,21 @@ def hessian_dropped(monkeypatch):
     monkeypatch.setattr(gc, "quasi_newton_step", lambda g, h, rho, eps=1e-8: exact(g, 0.0, rho, eps))
 
 
+def softer_curvature(monkeypatch):
+    exact = gc.quasi_newton_step
+    monkeypatch.setattr(gc, "quasi_newton_step", lambda g, h, rho, eps=1e-8: exact(g, h / 1.1, rho, eps))
+
+
+def wrong_hessian_moment(monkeypatch):
+    monkeypatch.setattr(gc.Rademacher, "absolute_moment", lambda self, p: 1.1)
+
+
+def abs_for_diagonal(monkeypatch):
+    from glasscurv.optimizers import alice
+
+    monkeypatch.setitem(alice.HESSIANS, "diagonal", alice.HESSIANS["abs"])
+
+
 def wrong_step_fraction(monkeypatch):
     monkeypatch.setattr(gc, "exact_step_fraction", scaled(gc.exact_step_fraction, 0.9))
 
@@ -210,6 +225,9 @@ BREAKS = [
     ("sampling", gaussian_for_rademacher),
     ("sampling", gaussian_estimates),
     ("sampling", wrong_contamination),
+    ("hessian_choices", softer_curvature),
+    ("hessian_choices", wrong_hessian_moment),
+    ("hessian_choices", abs_for_diagonal),
     ("optimal_step", wrong_step_constant),
     ("optimal_step", wrong_joint_constant),
     ("optimal_step", hessian_dropped),

@@ -1,0 +1,1 @@
+"""Alice inside other libraries."""

@@ -1,0 +1,318 @@
+"""Alice as a method of ``scipy.optimize.minimize``."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Sized
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import OptimizeResult
+
+from glasscurv._typing import FloatArray, RngLike
+from glasscurv._validation import NonFiniteError, function, generator, integer, number, returned_gradient, vector
+from glasscurv.optimizers import Alice
+
+# Measured on the test set of tests/integrations/test_scipy.py; the notes of `minimize_alice` say why.
+DEFAULTS: dict[str, Any] = {"betas": (0.8, 0.9), "lookahead": 2.0, "step_fraction": 2.0, "glass": False}
+OPTIONS = [name for name in inspect.signature(Alice).parameters if name not in ("theta0", "lr", "rng", "l1", "l2")]
+RELATIVE_LENGTH = 0.1  # of the perturbations, in learning rates
+CONVERGED, EXHAUSTED, NON_FINITE, STOPPED = 0, 1, 2, 99  # 99 is SciPy's own status after StopIteration
+
+Callback = Callable[..., object]
+
+
+def minimize_alice(
+    fun: Callable[..., float],
+    x0: ArrayLike,
+    args: tuple[Any, ...] = (),
+    jac: Callable[..., ArrayLike] | None = None,
+    hess: object = None,
+    hessp: object = None,
+    bounds: object = None,
+    constraints: object = (),
+    callback: Callback | None = None,
+    *,
+    maxiter: int = 20_000,
+    tol: float = 1e-8,
+    gtol: float = 1e-8,
+    lr: float = 0.1,
+    rng: RngLike = 0,
+    disp: bool = False,
+    **options: Any,
+) -> OptimizeResult:
+    """Minimise a deterministic function with Alice: ``scipy.optimize.minimize(..., method=gc.minimize_alice)``.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x: (n,), *args) -> float``; with ``jac=True`` in `scipy.optimize.minimize` it returns value and gradient.
+    x0 : (n,) array_like
+        Where to start. float32 stays float32.
+    args : tuple
+        Further arguments of `fun` and `jac`.
+    jac : callable
+        ``jac(x, *args) -> (n,)``, the gradient. It is needed: nothing is differenced.
+    hess, hessp
+        Not used; SciPy's warning for a method that ignores them is given.
+    bounds, constraints
+        Not supported; they must be left out.
+    callback : callable, optional
+        Called after every step as ``callback(intermediate_result=result)``, a result with `x` and `fun`, if its only
+        parameter has that name, and else as ``callback(x)``: always with the best point so far. It may raise
+        StopIteration.
+    maxiter : int
+        Most steps, ≥ 0.
+    tol : float
+        ≥ 0; the search ends when the learning rate is below tol · max(1, max|x|). It is at least ten times the machine
+        precision of `x0`, below which perturbations would be rounded away.
+    gtol : float
+        ≥ 0; it also ends where no entry of the gradient is larger.
+    lr : float
+        First learning rate > 0 (length).
+    rng : None, int or Generator
+        Source of Alice's directions. The default makes the search deterministic.
+    disp : bool
+        Print how the search ended.
+    **options
+        Other options of `Alice`, except l1 and l2, which would change the function.
+
+    Returns
+    -------
+    OptimizeResult
+        `x` is the best point evaluated, `fun` and `jac` its value and gradient. `nit` counts the steps; `nfev` and
+        `njev` the evaluations. `status` is 0 (converged), 1 (`maxiter` steps), 2 (a value or gradient that was
+        not finite, or too large) or 99 (stopped by the callback); `message` says it in words, and `success` is
+        True for 0 only.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No gradient, bounds or constraints, an option that is unknown or out of range, or bad arguments and values.
+
+    Warns
+    -----
+    RuntimeWarning
+        `hess` or `hessp` is given.
+
+    Notes
+    -----
+    A function without noise lets the learning rate fall to nothing, and the function itself tells when. After every
+    20 + 4n moving steps, compare how far the best point has moved (in its fastest coordinate) with the learning rate:
+
+    - less than one learning rate: the steps lead nowhere at that scale. Halve it, and start a fresh Alice at the best
+      point;
+    - more than half of one learning rate a step: the steps are too short. Double it.
+
+    The rule has no units, whatever the scale of `fun`.
+
+    The defaults of Alice differ from those for training. Short memories (betas 0.8 and 0.9) cost little at every fresh
+    start. A step fraction as large as the look-ahead gives momentum, which cuts the steps through the curved
+    valley of Rosenbrock's function to a fraction. The glass is off: it prices the gradient's random walk over
+    very many small jumps, and where a function has few kinks, as the maximum of a few affine functions has, steps
+    that obey it stop early. For functions of thousands of kinks ``options={"glass": True}`` turns it on. The
+    perturbation length is lr/10 unless `length` is given.
+
+    What to expect: with its coordinate-wise curvature Alice converges linearly on smooth functions, at a rate set by
+    their coupling; where BFGS works it takes far fewer evaluations. On piecewise-linear functions, where line
+    searches stall at the first kinks, it reaches the minimum to about `tol`, in a few thousand evaluations; a stop
+    there is no proof of a minimum.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy, glasscurv as gc
+    >>> def largest(x):
+    ...     i = np.argmax(abs(x))
+    ...     return abs(x[i]), np.sign(x[i]) * np.eye(x.size)[i]
+    >>> result = scipy.optimize.minimize(largest, [3.0, -1.0, 2.0], jac=True, method=gc.minimize_alice)
+    >>> bool(result.success), bool(result.fun < 1e-7)
+    (True, True)
+    """
+    if not callable(jac):
+        raise ValueError(
+            "minimize_alice needs the gradient: give jac=True to scipy.optimize.minimize, with fun returning "
+            f"(value, gradient), or a callable jac; got jac={jac!r}"
+        )
+    _refuse_unsupported(bounds, constraints)
+    _warn_unused(hess, hessp)
+    objective = _Objective(function(fun, "fun"), jac, args, vector(x0, "x0").copy())
+    search = _Search(
+        objective,
+        number(lr, "lr", 0, open_low=True),
+        max(number(tol, "tol", 0), 10 * float(np.finfo(objective.x.dtype).eps)),
+        number(gtol, "gtol", 0),
+        generator(rng),
+        _known(options),
+    )
+    status, message = search.run(integer(maxiter, "maxiter", 0), _callback_on_best(callback, objective))
+    if disp:
+        print(f"{message}\n{search.steps} steps, {objective.evaluations} evaluations, fun = {objective.value:g}")
+    return _result(
+        x=objective.x,
+        fun=objective.value,
+        jac=objective.gradient,
+        nit=search.steps,
+        nfev=objective.evaluations,
+        njev=objective.evaluations,
+        status=status,
+        success=status == CONVERGED,
+        message=message,
+    )
+
+
+class _Objective:
+    """Value and gradient in one call; counts the calls and keeps the best point."""
+
+    def __init__(
+        self, fun: Callable[..., float], jac: Callable[..., ArrayLike], args: tuple[Any, ...], x0: FloatArray
+    ) -> None:
+        self._fun, self._jac, self._args = fun, jac, args
+        self.x, self.value, self.gradient = x0, np.nan, np.full_like(x0, np.nan)
+        self.evaluations = 0
+        self._last: tuple[FloatArray, float, FloatArray] | None = None
+
+    def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
+        # Alice's first move starts where the last measurement was made: nothing needs to be computed again.
+        if self._last is not None and np.array_equal(x, self._last[0]):
+            return self._last[1:]
+        self.evaluations += 1
+        # A copy each, as in SciPy: what the caller's functions keep or change is theirs.
+        value = self._scalar(self._fun(x.copy(), *self._args))
+        if self.evaluations == 1:
+            self.value = value
+        if not np.isfinite(value):
+            raise NonFiniteError(f"fun returned {value}")
+        returned = self._jac(x.copy(), *self._args)
+        gradient = returned_gradient(returned, x.size, f"at evaluation {self.evaluations}").copy()
+        self._last = x.copy(), value, gradient
+        if self.evaluations == 1 or value < self.value:
+            self.x, self.value, self.gradient = self._last
+        return value, gradient
+
+    @staticmethod
+    def _scalar(value: Any) -> float:
+        array = np.asarray(value)
+        if array.size != 1:
+            raise ValueError(f"fun must return a scalar, got shape {array.shape}")
+        return float(array.item())
+
+
+class _Search:
+    """Runs of Alice, each from the best point of the one before, at learning rates that fit the progress."""
+
+    def __init__(
+        self,
+        objective: _Objective,
+        lr: float,
+        tol: float,
+        gtol: float,
+        rng: np.random.Generator,
+        options: dict[str, Any],
+    ) -> None:
+        self._objective, self._tol, self._gtol = objective, tol, gtol
+        self._first_lr = self._lr = lr
+        self._rng, self._options = rng, options
+        self.steps = 0
+
+    def run(self, maxiter: int, callback: Callable[[], bool]) -> tuple[int, str]:
+        """Return the status and the message with which the search ended."""
+        best = self._objective
+        optimizer = self._fresh()
+        try:
+            best(best.x)
+        except NonFiniteError:
+            return NON_FINITE, "The value or the gradient at x0 is not finite."
+        window = 20 + 4 * best.x.size
+        start, moves = best.x, 0
+        while (end := self._end(maxiter)) is None:
+            try:
+                optimizer.step(best)
+            except NonFiniteError:
+                return NON_FINITE, f"A value or gradient in step {self.steps + 1} was not finite, or too large."
+            self.steps += 1
+            if callback():
+                return STOPPED, "`callback` raised `StopIteration`."
+            moves += not optimizer._warming_up(optimizer.steps)
+            if moves == window:
+                progress = float(abs(best.x - start).max())
+                if progress < self._lr:
+                    self._lr /= 2
+                    optimizer = self._fresh()
+                elif progress > window * self._lr / 2:
+                    self._lr *= 2
+                    self._set_lr(optimizer)
+                start, moves = best.x, 0
+        return end
+
+    def _end(self, maxiter: int) -> tuple[int, str] | None:
+        """Return how the search ends here, or None to go on."""
+        best = self._objective
+        if abs(best.gradient).max() <= self._gtol:
+            return CONVERGED, f"No entry of the gradient is larger than gtol = {self._gtol:g}."
+        if self._lr < self._tol * max(1.0, float(abs(best.x).max())):
+            return CONVERGED, f"Steps of the relative length tol = {self._tol:g} lead no further."
+        if self.steps == maxiter:
+            return EXHAUSTED, f"Reached the largest number of steps, maxiter = {maxiter}."
+        return None
+
+    def _fresh(self) -> Alice:
+        """Return Alice at the best point, without a memory of the path there."""
+        optimizer = Alice(self._objective.x, lr=self._first_lr, rng=self._rng, **self._options)
+        self._set_lr(optimizer)
+        return optimizer
+
+    def _set_lr(self, optimizer: Alice) -> None:
+        optimizer.lr = self._lr  # scales bounds that the caller chose, too
+        if self._options.get("length") is None:
+            optimizer.length = RELATIVE_LENGTH * self._lr
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    """Return Alice's options with the defaults of a deterministic function."""
+    unknown = sorted(options.keys() - set(OPTIONS))
+    if unknown:
+        raise ValueError(
+            f"unknown options {', '.join(unknown)}; known are maxiter, tol, gtol, lr, rng, disp, {', '.join(OPTIONS)}"
+        )
+    return {**DEFAULTS, **options}
+
+
+def _refuse_unsupported(bounds: object, constraints: object) -> None:
+    if bounds is not None:
+        raise ValueError(f"minimize_alice supports no bounds, got bounds={bounds!r}")
+    if constraints is not None and not (isinstance(constraints, Sized) and len(constraints) == 0):
+        raise ValueError(f"minimize_alice supports no constraints, got constraints={constraints!r}")
+
+
+def _warn_unused(hess: object, hessp: object) -> None:
+    for name, value, what in (("hess", hess, "Hessian"), ("hessp", hessp, "Hessian-vector product")):
+        if value is not None:
+            # 4: this function, minimize_alice and scipy.optimize.minimize
+            warnings.warn(f"minimize_alice does not use {what} information ({name}).", RuntimeWarning, stacklevel=4)
+
+
+def _result(**fields: Any) -> OptimizeResult:
+    result = OptimizeResult()
+    result.update(fields)
+    return result
+
+
+def _callback_on_best(callback: Callback | None, best: _Objective) -> Callable[[], bool]:
+    """Return a function that calls `callback` with the best point, in SciPy's style, and tells whether to stop."""
+    if callback is None:
+        return lambda: False
+    wants_result = set(inspect.signature(function(callback, "callback")).parameters) == {"intermediate_result"}
+
+    def call() -> bool:
+        try:
+            if wants_result:
+                callback(intermediate_result=_result(x=best.x.copy(), fun=best.value))
+            else:
+                callback(best.x.copy())
+        except StopIteration:
+            return True
+        return False
+
+    return call
