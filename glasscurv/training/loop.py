@@ -57,7 +57,7 @@ def train(
     y : (m,) or (m, k) array_like
         Targets.
     epochs : int, optional
-        Passes over the data, ≥ 1. Either this or `steps`.
+        Passes over the data, ≥ 1. Either this or ``steps``.
     batch_size : int
         Rows per step, ≥ 1; the last minibatch of an epoch may be smaller.
     validation : (X, y), optional
