@@ -1,6 +1,7 @@
 """Every example of the README runs."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numba
@@ -52,6 +53,23 @@ def test_alice_trains(capsys):
     namespace = run(EXAMPLES[2])
     assert namespace["history"].validation_accuracy[-1] > 0.96
     assert "validation accuracy 0.9" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_the_commands_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    from glasscurv.cli.app import run as command
+
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^\$ glasscurv (.*)$", README, re.MULTILINE)
+    printed = []
+    for line in lines:
+        assert command([*shlex.split(line), "--quiet"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert [line.split()[0] for line in lines] == ["train", "profile", "compare"]
+    assert "validation accuracy  9" in printed[0]
+    assert re.search(r"layer1: glass, exponent (0\.9|1\.)", printed[1])
+    assert "3 of 3" in printed[2]
+    assert {"curves.png", "profile.png", "run.ckpt"} <= {file.name for file in tmp_path.iterdir()}
 
 
 def test_there_is_no_example_without_a_test():

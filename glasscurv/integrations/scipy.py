@@ -48,7 +48,7 @@ def minimize_alice(
     Parameters
     ----------
     fun : callable
-        ``fun(x: (n,), *args) -> float``; with ``jac=True`` in `scipy.optimize.minimize` it returns value and gradient.
+        ``fun(x: (n,), *args) -> float``; with ``jac=True`` in SciPy's ``minimize`` it returns value and gradient.
     x0 : (n,) array_like
         Where to start. float32 stays float32.
     args : tuple
