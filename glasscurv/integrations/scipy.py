@@ -116,9 +116,12 @@ def minimize_alice(
     perturbation length is lr/10 unless `length` is given.
 
     What to expect: with its coordinate-wise curvature Alice converges linearly on smooth functions, at a rate set by
-    their coupling; where BFGS works it takes far fewer evaluations. On piecewise-linear functions, where line
-    searches stall at the first kinks, it reaches the minimum to about `tol`, in a few thousand evaluations; a stop
-    there is no proof of a minimum.
+    their coupling. Where BFGS works it takes far fewer evaluations: 41 on Rosenbrock's function in two dimensions, and
+    Alice 12,000; coupled quadratics of condition 10⁴ exhaust the default `maxiter`. On piecewise-linear functions of
+    2 to 20 parameters (weighted sums, maxima of absolute values or of affine functions, absolute residuals, leaky
+    units) it came within 1e-6 of the minimum from every start tried, in 1,300 to 12,000 evaluations. BFGS and L-BFGS-B
+    stall at kinks of most maxima, but are more exact and ten times faster on absolute residuals. A stop at a kink is no
+    proof of a minimum.
 
     Examples
     --------
