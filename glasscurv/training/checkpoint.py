@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glasscurv._typing import FloatArray
-from glasscurv.networks import MLP, leaky_relu
+from glasscurv.networks import ACTIVATIONS, LOSSES, MLP, leaky_relu
 from glasscurv.training.history import History, Recorder
 
 FORMAT = "glasscurv checkpoint 1"
@@ -63,19 +63,27 @@ class Checkpoint:
             Its activation or loss is not one of the library's.
         """
         description = self.metadata["network"]
-        activation = description["activation"]
+        activation, loss = description["activation"], description["loss"]
+        if description["custom"]:
+            raise ValueError(
+                f"the activation {activation!r} or the loss {loss!r} of the checkpoint is not the library's own: "
+                "build the network and use `theta`"
+            )
         if activation == "leaky_relu":
             activation = leaky_relu(description["left_slope"])
-        return MLP(description["layers"], activation=activation, loss=description["loss"])
+        return MLP(description["layers"], activation=activation, loss=loss)
 
 
 def describe(network: MLP) -> dict[str, Any]:
     """Return what `Checkpoint.network` needs, and what must agree for a run to go on."""
+    activation, loss = network.activation, network.loss
+    known = activation == ACTIVATIONS.get(activation.name) or activation.name == "leaky_relu"
     return {
         "layers": list(network.layers),
-        "activation": network.activation.name,
-        "left_slope": network.activation.left_slope,
-        "loss": network.loss.name,
+        "activation": activation.name,
+        "left_slope": activation.left_slope,
+        "loss": loss.name,
+        "custom": not (known and loss == LOSSES.get(loss.name)),
     }
 
 
@@ -145,13 +153,16 @@ class CheckpointFile:
     def __init__(self, path: str | PathLike[str]) -> None:
         if not isinstance(path, str | PathLike):
             raise TypeError(f"checkpoint must be a path, got {type(path).__name__}")
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # the program may change its folder on the way
         if not self.path.parent.is_dir() or self.path.is_dir():
             raise ValueError(f"checkpoint must be a file in a folder that exists, got {os.fspath(path)!r}")
         _safetensors()
 
-    def write(self, optimizer_state: dict[str, Any], recorder: Recorder, metadata: dict[str, Any]) -> None:
-        """Save a run: at any moment, a kill or a full disk leaves a whole checkpoint at the path."""
+    def write(self, optimizer_state: dict[str, Any], recorder: Recorder, metadata: dict[str, Any], keep: bool) -> None:
+        """Save a run: at any moment, a kill or a full disk leaves a whole checkpoint at the path.
+
+        With `keep`, the checkpoint that is replaced becomes the previous one.
+        """
         state = dict(optimizer_state)
         arrays = {f"optimizer/{name}": array for name, array in state.pop("arrays").items()}
         hyperparameters = state.pop("hyperparameters")
@@ -159,7 +170,7 @@ class CheckpointFile:
         arrays |= {f"hyperparameters/{name}": value for name, value in vectors.items()}
         arrays |= {f"history/{name}": array for name, array in recorder.arrays().items()}
         state["hyperparameters"] = {name: value for name, value in hyperparameters.items() if name not in vectors}
-        _write(self.path, arrays, {**metadata, "optimizer": state, "history": recorder.settings()})
+        _write(self.path, arrays, {**metadata, "optimizer": state, "history": recorder.settings()}, keep)
 
 
 def previous(path: Path) -> Path:
@@ -167,19 +178,23 @@ def previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")
 
 
-def _write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
+def _write(path: Path, arrays: Arrays, metadata: dict[str, Any], keep: bool = False) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = json.dumps({"format": FORMAT, **metadata}, default=_encode)
     # One name for the unfinished file, so that killed runs leave one at most.
     unfinished = path.with_name(path.name + ".unfinished")
     data = _safetensors().numpy.save(arrays, {KEY: f"{_digest(arrays, text)} {text}"})
-    with open(unfinished, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    if path.exists():
-        _keep(path)
-    os.replace(unfinished, path)
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep and path.exists():
+            _keep(path)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
 
 
@@ -224,7 +239,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _refusal(path: Path, reason: str) -> str:
-    older = f"; the checkpoint before it is {str(previous(path))!r}" if previous(path).is_file() else ""
+    older = f"; the checkpoint before it is {str(previous(path))!r}: rename it" if previous(path).is_file() else ""
     return f"{str(path)!r} is not a whole checkpoint of glasscurv: {reason}{older}"
 
 

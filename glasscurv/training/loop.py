@@ -6,18 +6,19 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
+from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from glasscurv._interrupts import noted_interrupts
-from glasscurv._typing import FloatArray, RngLike, ValueAndGrad
+from glasscurv._interrupts import deferred_interrupts, noted_interrupts
+from glasscurv._typing import FloatArray, RngLike
 from glasscurv._validation import function, generator, integer, matrix
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Optimizer
-from glasscurv.training.checkpoint import CheckpointFile, describe, read_run
+from glasscurv.training.checkpoint import CheckpointFile, describe, previous, read_run
 from glasscurv.training.history import EpochRecord, History, Recorder, Status
 from glasscurv.training.snapshots import Snapshots
 
@@ -76,8 +77,8 @@ def train(
     snapshots : Snapshots, optional
         Measure the curvature of every layer on the way.
     checkpoint : path-like, optional
-        File to save the run in, at the end of every epoch or every `checkpoint_every` steps, and at the end. The
-        checkpoint before the last stays beside it, as ``….previous``.
+        File to save the run in, at the beginning, after every epoch or every `checkpoint_every` steps, and at the end.
+        The checkpoint before the last stays beside it, as ``….previous``. One run at a time may write to a file.
     checkpoint_every : int, optional
         Steps between checkpoints, ≥ 1.
     resume : bool
@@ -85,7 +86,8 @@ def train(
         file, whatever was passed, and the result is the same to the last bit as without the interruption. With False,
         a checkpoint that exists is an error.
     callback : callable, optional
-        ``callback(record)`` gets an `EpochRecord` after every epoch. It may raise StopIteration to end the training.
+        ``callback(record)`` gets an `EpochRecord` after every epoch. It may raise StopIteration to end the training. A
+        run that is resumed after an epoch begins with the record of that epoch, which the callback may have seen.
 
     Returns
     -------
@@ -196,6 +198,7 @@ class _Run:
         self.order: NDArray[np.intp] | None = None
         self.epoch_rng: Mapping[str, Any] = {}  # state before the order of this epoch was drawn
         self.stopped = False
+        self.written: tuple[int, int, Status] | None = None  # steps, epochs and status of the last checkpoint
 
     @property
     def epoch(self) -> int:
@@ -206,33 +209,37 @@ class _Run:
         return len(self.recorder.step_loss)
 
     def go(self, end: _End, bar: tqdm[Any]) -> History:
-        status = self._advance_until(end, bar)
-        self.save(status)
-        if status == "finished" and self.position:
-            # The epoch under way is reported but not saved: a run that goes on to more steps ends it in its own time.
-            self._end_epoch(bar, self.position)
+        with noted_interrupts() as interrupted:
+            status = self._advance_until(end, bar, interrupted)
+            self.save(status)
+            if status == "finished" and self.position:
+                # The epoch under way is reported but not saved: a run that goes on to more steps ends it in its time.
+                self._end_epoch(self.position, end, bar)
         return self.recorder.history(status)
 
-    def _advance_until(self, end: _End, bar: tqdm[Any]) -> Status:
-        with noted_interrupts() as interrupted:
-            try:
-                while (status := end.reached(self)) is None:
-                    if self.stopped:
-                        return "stopped"
-                    if interrupted.is_set():
-                        return "interrupted"
-                    self._step()
-                    if end.steps:
+    def _advance_until(self, end: _End, bar: tqdm[Any], interrupted: Event) -> Status:
+        try:
+            if self.written is None:
+                self.save("running")  # what cannot be written is found out now
+            if self.epoch and not self.position:
+                self._call_back(self._last_record())
+            while (status := end.reached(self)) is None:
+                if self.stopped:
+                    return "stopped"
+                if interrupted.is_set():
+                    return "interrupted"
+                self._step()
+                if end.steps:
+                    bar.update()
+                if self.position == self.batches:
+                    self._end_epoch(self.batches, end, bar)
+                    if end.epochs:
                         bar.update()
-                    if self.position == self.batches:
-                        self._end_epoch(bar, self.batches)
-                        if end.epochs:
-                            bar.update()
-            except KeyboardInterrupt:
-                if interrupted.is_set():  # the second one: at once
-                    raise
-                return "interrupted"
-            return status
+        except KeyboardInterrupt:
+            if interrupted.is_set():  # the second one: at once
+                raise
+            return "interrupted"
+        return status
 
     def _step(self) -> None:
         if self.order is None:
@@ -242,11 +249,18 @@ class _Run:
             return
         self._take_snapshot()
         rows = self.order[self.position * self.batch_size : (self.position + 1) * self.batch_size]
+        X, y = self.X[rows], self.y[rows]
         if self.schedule is not None:
             self.optimizer.lr = self.schedule(self.steps)
-        loss = self.optimizer.step(_minibatch_loss(self.network, self.X[rows], self.y[rows]))
-        self.recorder.step_loss.append(loss)
-        self.position += 1
+
+        def value_and_grad(theta: FloatArray) -> tuple[float, FloatArray]:
+            return self.network.value_and_grad(theta, X, y)
+
+        # Whoever handles interrupts, none comes between a step and its record.
+        with deferred_interrupts() as interrupts:
+            loss = self.optimizer.step(lambda theta: interrupts.call(value_and_grad, theta))
+            self.recorder.step_loss.append(loss)
+            self.position += 1
         if self.every is not None and self.steps % self.every == 0 and self.position < self.batches:
             self.save("running")
 
@@ -257,7 +271,7 @@ class _Run:
         profile = self.snapshots.measure(self.network, self.optimizer.theta, self.X, self.y, self.steps)
         self.recorder.add_snapshot(self.steps, profile)
 
-    def _end_epoch(self, bar: tqdm[Any], batches: int) -> None:
+    def _end_epoch(self, batches: int, end: _End, bar: tqdm[Any]) -> None:
         theta = self.optimizer.theta
         record = EpochRecord(
             epoch=self.epoch + 1,
@@ -267,34 +281,55 @@ class _Run:
             **_validate(self.network, theta, self.validation),
             theta=theta,
         )
-        self.recorder.add_epoch(record)
-        self.position, self.order = 0, None
+        with deferred_interrupts():
+            self.recorder.add_epoch(record)
+            self.position, self.order = 0, None
         bar.set_postfix(_shown(record))
         if batches == self.batches and (self.every is None or self.steps % self.every == 0):
-            self.save("running")
+            self.save(end.reached(self) or "running")
+        self._call_back(record)
+
+    def _call_back(self, record: EpochRecord) -> None:
         if self.callback is not None:
             try:
                 self.callback(record)
             except StopIteration:
                 self.stopped = True
 
+    def _last_record(self) -> EpochRecord:
+        """Return the last record of a resumed run: its callback may not have been called, or may have stopped it."""
+        steps, evaluations, loss, validation_loss, validation_accuracy = self.recorder.epochs[-1]
+        theta = self.optimizer.theta
+        return EpochRecord(self.epoch, steps, evaluations, loss, validation_loss, validation_accuracy, theta)
+
     def save(self, status: Status) -> None:
-        """Write the checkpoint, where one is wanted."""
-        if self.file is None:
+        """Write the checkpoint, where one is wanted and there is something new."""
+        written, now = self.written, (self.steps, self.epoch, status)
+        if self.file is None or now == written:
             return
-        now = self.rng.bit_generator.state
+        state = self.rng.bit_generator.state
         metadata = {
             "status": status,
             **self._identity(),
-            "rng": {"epoch": now if self.order is None else self.epoch_rng, "now": now, "position": self.position},
+            "rng": {"epoch": state if self.order is None else self.epoch_rng, "now": state, "position": self.position},
         }
-        self.file.write(self.optimizer.state_dict(), self.recorder, metadata)
+        # The one before is kept only when there is progress since: the last word on a run is no reason to lose it.
+        keep = written is not None and written[:2] != now[:2]
+        self.file.write(self.optimizer.state_dict(), self.recorder, metadata, keep)
+        self.written = now
 
     def restore(self, resume: bool) -> None:
         """Go on from the checkpoint if there is one; nothing is changed unless everything fits."""
-        if self.file is None or not self.file.path.exists():
+        if self.file is None:
             return
-        path = str(self.file.path)
+        path, older = str(self.file.path), previous(self.file.path)
+        if not self.file.path.exists():
+            if older.exists():
+                raise ValueError(
+                    f"there is no checkpoint {path!r} but there is {str(older)!r}: rename it to go on from it, "
+                    f"or move it away to start afresh"
+                )
+            return
         if not resume:
             raise ValueError(f"checkpoint {path!r} exists: pass resume=True to go on from it, or move it away")
         optimizer_state, recorder, metadata = read_run(path)
@@ -312,6 +347,7 @@ class _Run:
         if self.position:
             self.rng.bit_generator.state = self.epoch_rng = state["epoch"]
             self.order = self.rng.permutation(len(self.X))
+        self.written = (self.steps, self.epoch, metadata["status"])
         # last, because optimizer and shuffling may share one generator
         self.rng.bit_generator.state = state["now"] if self.position else state["epoch"]
 
@@ -324,10 +360,6 @@ class _Run:
             "validation": None if self.validation is None else _digest(*self.validation),
             "snapshots": None if self.snapshots is None else self.snapshots.describe(),
         }
-
-
-def _minibatch_loss(network: MLP, X: FloatArray, y: NDArray[Any]) -> ValueAndGrad:
-    return lambda theta: network.value_and_grad(theta, X, y)
 
 
 def _data(network: MLP, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
@@ -375,6 +407,9 @@ def _shown(record: EpochRecord) -> dict[str, str]:
 def _digest(*arrays: NDArray[Any]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        # labels of any integer type are the same data
+        whole = np.issubdtype(array.dtype, np.integer)
+        plain = np.ascontiguousarray(array, dtype=np.int64 if whole else None)
+        digest.update(f"{plain.dtype.str} {plain.shape}".encode())
+        digest.update(plain.data)
     return digest.hexdigest()

@@ -181,15 +181,29 @@ def test_a_network_with_an_activation_of_ones_own_cannot_be_rebuilt(tmp_path):
     gc.train(network, optimizer, X, Y, epochs=1, rng=0, progress=False, checkpoint=tmp_path / "run")
     saved = gc.load_checkpoint(tmp_path / "run")
     assert saved.theta.tobytes() == optimizer.theta.tobytes()
-    with pytest.raises(ValueError, match=r"activation must be one of .*got 'cube'"):
+    with pytest.raises(ValueError, match=r"activation 'cube' or the loss 'cross_entropy' .*is not the library's own"):
         saved.network  # noqa: B018
+
+
+def test_a_loss_that_only_has_the_name_of_the_librarys_is_not_taken_for_it(tmp_path):
+    class Larger(type(gc.MLP((1, 1), loss="mse").loss)):
+        def value(self, outputs, y):
+            return 100 * super().value(outputs, y)
+
+    network = gc.MLP((2, 3, 1), loss=Larger())
+    optimizer = gc.SGD(network.initialize(0), 0.01)
+    gc.train(network, optimizer, X, Y.astype(float), epochs=1, rng=0, progress=False, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match="or the loss 'mse' of the checkpoint is not the library's own"):
+        gc.load_checkpoint(tmp_path / "run").network  # noqa: B018
 
 
 def test_the_checkpoint_before_the_last_is_kept(tmp_path):
     run(tmp_path / "run", epochs=3)
     older = gc.load_checkpoint(tmp_path / "run.previous")
     assert older.history.status == "running"
-    assert len(older.history.loss) == 3
+    assert len(older.history.loss) == 2
+    run(tmp_path / "run", epochs=3)  # has nothing left to do, and nothing to replace
+    assert len(gc.load_checkpoint(tmp_path / "run.previous").history.loss) == 2
     assert sorted(os.listdir(tmp_path)) == ["run", "run.previous"]
 
 
@@ -201,7 +215,84 @@ def test_the_format_is_safetensors_with_json(tmp_path):
     assert arrays["optimizer/theta"].tobytes() == optimizer.theta.tobytes()
 
 
+def test_the_file_is_whole_and_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    calls = []
+    for name in ("fsync", "link", "replace"):
+        original = getattr(module.os, name)
+
+        def recorded(*arguments, name=name, original=original):
+            calls.append(name)
+            if name == "replace":
+                gc.load_checkpoint(arguments[0])
+            return original(*arguments)
+
+        monkeypatch.setattr(module.os, name, recorded)
+    run(tmp_path / "run", epochs=1)
+    first, last = calls[:3], calls[3:]
+    assert first == ["fsync", "replace", "fsync"]  # of the file, then of the folder
+    assert last == ["fsync", "link", "replace", "fsync"]
+
+
+def test_a_relative_path_does_not_follow_the_programs_folder(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run("run", callback=lambda record: os.chdir(tmp_path / "elsewhere"))
+    assert len(gc.load_checkpoint(tmp_path / "run").history.loss) == 4
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_stopped_run_stays_stopped_for_the_same_callback_and_goes_on_for_another(tmp_path):
+    seen = []
+
+    def callback(record):
+        seen.append((record.epoch, record.steps, record.evaluations, record.loss, record.validation_loss))
+        stop_after(2)(record)
+
+    first, optimizer = run(tmp_path / "run", callback=callback)
+    again, other = run(tmp_path / "run", callback=callback)
+    assert again.to_dict() == first.to_dict()
+    assert other.theta.tobytes() == optimizer.theta.tobytes()
+    assert [epoch for epoch, *_ in seen] == [1, 2, 2]
+    assert seen[1] == seen[2]
+    assert run(tmp_path / "run", callback=stop_after(9))[0].status == "finished"
+
+
+def test_labels_of_any_integer_type_are_the_same_data(tmp_path):
+    run(tmp_path / "run", epochs=1)
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    settings = {
+        "epochs": 4,
+        "batch_size": 16,
+        "rng": 2,
+        "progress": False,
+        "validation": (X[:9], Y[:9].astype(np.uint8)),
+    }
+    gc.train(NET, optimizer, X, Y.astype(np.int16), checkpoint=tmp_path / "run", **settings)
+    assert optimizer.theta.tobytes() == run()[1].theta.tobytes()
+
+
 # Trouble
+
+
+def test_what_cannot_be_written_is_found_out_before_the_first_step(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "fsync", full)
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    with pytest.raises(OSError, match="No space left"):
+        gc.train(NET, optimizer, X, Y, epochs=1, progress=False, checkpoint=tmp_path / "run")
+    assert optimizer.evaluations == 0
+    assert not list(tmp_path.iterdir())  # nor is half a file left
+
+
+def test_an_older_checkpoint_without_its_successor_is_not_passed_over(tmp_path):
+    run(tmp_path / "run", epochs=2)
+    (tmp_path / "run").unlink()
+    before = (tmp_path / "run.previous").read_bytes()
+    with pytest.raises(ValueError, match=r"no checkpoint .*run' but there is .*run\.previous': rename it to go on"):
+        run(tmp_path / "run")
+    assert (tmp_path / "run.previous").read_bytes() == before
 
 
 @pytest.mark.parametrize("operation", ["fsync", "link", "replace"])
@@ -217,7 +308,7 @@ def test_the_older_checkpoint_survives_a_failed_write(tmp_path, monkeypatch, ope
         patch.setattr(module.os, operation, fail)
         if operation == "link" and isinstance(kind, OSError):  # a file system without links: the file is copied
             run(tmp_path / "run", epochs=3)
-            assert len(gc.load_checkpoint(tmp_path / "run.previous").history.loss) == 3
+            assert len(gc.load_checkpoint(tmp_path / "run.previous").history.loss) == 2
             return
         with pytest.raises(type(kind)):
             run(tmp_path / "run", epochs=3)
@@ -431,6 +522,55 @@ def test_an_interrupt_out_of_the_users_own_code_loses_nothing(tmp_path, place, c
     history, resumed = run(path, **options)
     assert resumed.theta.tobytes() == expected.theta.tobytes()
     assert history.to_dict() == whole.to_dict()
+
+
+@pytest.mark.parametrize("moment", range(1, 40, 3))
+def test_a_handler_that_interrupts_anywhere_tears_nothing(tmp_path, moment):
+    """Somebody else's handler raises KeyboardInterrupt at a moment between or within steps, not only in evaluations."""
+    calls = 0
+
+    class Counting(gc.Alice):
+        def _average_and_move(self, *arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == moment:
+                signal.raise_signal(signal.SIGINT)
+            super()._average_and_move(*arguments, **options)
+
+    Counting.__name__ = "Alice"
+    options = {"epochs": 4, "batch_size": 4, "rng": 2, "progress": False, "validation": (X[:9], Y[:9])}
+
+    def handler(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        optimizer = Counting(NET.initialize(0), 0.03, rng=1)
+        history = gc.train(NET, optimizer, X, Y, checkpoint=tmp_path / "run", **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert history.status == "interrupted"
+    assert len(history.step_loss) == optimizer.steps == moment
+    whole, resumed = (OPTIMIZERS["alice"](NET.initialize(0)) for _ in range(2))
+    gc.train(NET, whole, X, Y, **options)
+    gc.train(NET, resumed, X, Y, checkpoint=tmp_path / "run", **options)
+    assert resumed.theta.tobytes() == whole.theta.tobytes()
+
+
+def test_ctrl_c_during_the_last_save_does_not_lose_the_history(tmp_path, monkeypatch):
+    fsync, calls = os.fsync, []
+
+    def interrupting(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 4:
+            signal.raise_signal(signal.SIGINT)
+        fsync(descriptor)
+
+    monkeypatch.setattr(module.os, "fsync", interrupting)
+    history, _ = run(tmp_path / "run", epochs=1)
+    assert len(calls) == 4  # first and last checkpoint, file and folder each
+    assert history.status == "finished"
+    assert gc.load_checkpoint(tmp_path / "run").history.status == "finished"
 
 
 def test_ctrl_c_without_a_checkpoint_returns_the_history_too():

@@ -198,6 +198,12 @@ def test_early_stopping_waits_as_long_as_it_is_told():
         assert all(loss[k : k + patience].min() < least[k - 1] for k in range(1, history.best_epoch))
 
 
+def test_a_loss_that_stays_the_same_is_no_progress():
+    history, _ = run("alice", validation=clusters(30, seed=1), epochs=9, patience=1, rows=70)
+    assert history.status == "early stopping"  # Alice gathers averages for ten steps, two epochs, without moving
+    assert (history.best_epoch, len(history.loss)) == (1, 2)
+
+
 def test_the_callback_gets_what_the_history_holds():
     records = []
     history, optimizer = run(validation=clusters(30, seed=1), callback=records.append)
