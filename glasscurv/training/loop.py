@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -15,10 +14,11 @@ from tqdm import tqdm
 
 from glasscurv._interrupts import deferred_interrupts, noted_interrupts
 from glasscurv._typing import FloatArray, RngLike
-from glasscurv._validation import function, generator, integer, matrix
+from glasscurv._validation import function, generator, integer
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Optimizer
 from glasscurv.training.checkpoint import CheckpointFile, describe, previous, read_run
+from glasscurv.training.data import digest, evaluate, training_data, validation_data
 from glasscurv.training.history import EpochRecord, History, Recorder, Status
 from glasscurv.training.snapshots import Snapshots
 
@@ -125,9 +125,9 @@ def train(
     run = _Run(
         network,
         optimizer,
-        *_data(network, X, y),
+        *training_data(network, X, y),
         batch_size=integer(batch_size, "batch_size", 1),
-        validation=_validation_data(network, validation),
+        validation=validation_data(network, validation),
         rng=generator(rng),
         schedule=None if schedule is None else function(schedule, "schedule"),
         snapshots=snapshots,
@@ -278,7 +278,7 @@ class _Run:
             steps=self.steps,
             evaluations=self.optimizer.evaluations,
             loss=float(np.mean(self.recorder.step_loss[-batches:])),
-            **_validate(self.network, theta, self.validation),
+            **evaluate(self.network, theta, self.validation),
             theta=theta,
         )
         with deferred_interrupts():
@@ -356,42 +356,10 @@ class _Run:
         return {
             "network": describe(self.network),
             "batch_size": self.batch_size,
-            "data": _digest(self.X, self.y),
-            "validation": None if self.validation is None else _digest(*self.validation),
+            "data": digest(self.X, self.y),
+            "validation": None if self.validation is None else digest(*self.validation),
             "snapshots": None if self.snapshots is None else self.snapshots.describe(),
         }
-
-
-def _data(network: MLP, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
-    inputs, targets = matrix(X, "X"), np.asarray(y)
-    if targets.shape[:1] != (len(inputs),):
-        raise ValueError(f"y must have one entry for each of the {len(inputs)} rows of X, got shape {targets.shape}")
-    network.check_data(inputs, targets)
-    return inputs, targets
-
-
-def _validation_data(
-    network: MLP, validation: tuple[ArrayLike, ArrayLike] | None
-) -> tuple[FloatArray, NDArray[Any]] | None:
-    if validation is None:
-        return None
-    try:
-        X, y = validation
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"validation must be a pair (X, y), got {type(validation).__name__}") from error
-    network.check_data(X, y)
-    return matrix(X, "X"), np.asarray(y)
-
-
-def _validate(network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None) -> dict[str, float]:
-    """Loss and accuracy on the validation data, nan where there is none."""
-    accuracy = loss = np.nan
-    if validation is not None:
-        X, y = validation
-        loss = network.value(theta, X, y)
-        if network.loss.name == "cross_entropy":
-            accuracy = float(np.mean(network.predict(theta, X) == y))
-    return {"validation_loss": loss, "validation_accuracy": accuracy}
 
 
 def _shown(record: EpochRecord) -> dict[str, str]:
@@ -402,14 +370,3 @@ def _shown(record: EpochRecord) -> dict[str, str]:
     if not np.isnan(record.validation_accuracy):
         shown["accuracy"] = f"{record.validation_accuracy:.3f}"
     return shown
-
-
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        # labels of any integer type are the same data
-        whole = np.issubdtype(array.dtype, np.integer)
-        plain = np.ascontiguousarray(array, dtype=np.int64 if whole else None)
-        digest.update(f"{plain.dtype.str} {plain.shape}".encode())
-        digest.update(plain.data)
-    return digest.hexdigest()
