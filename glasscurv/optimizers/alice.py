@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import Distribution, FloatArray, RngLike, ValueAndGrad
-from glasscurv._validation import choice, integer, number
+from glasscurv._validation import NonFiniteError, choice, integer, number
 from glasscurv.constants import GLASS_STEP_COEFFICIENT
 from glasscurv.core import steps as core
 from glasscurv.nesterov import exact_step_fraction
@@ -69,7 +69,7 @@ class Alice(Optimizer):
         Unit of the bounds, as in `bound_step`.
     lr_min, lr_max : float
         Bounds of the step in that unit, for the first `lr`; they scale with `lr` when it is changed. `lr_max` is by
-        default 2 lr.
+        default 2 lr, of each parameter; bounds that are given are the same for all parameters.
     hessian : {"abs", "rms", "zero", "diagonal"}
         Curvature h of the step: averages of |Hz|, of (Hz)² (its root), none, or the absolute average of z∘Hz.
     glass : bool
@@ -99,7 +99,7 @@ class Alice(Optimizer):
     φ = θ/s. There g, h and ρ are s_i g_i, s_i² h_i and s_i³ ρ_i, and with them d is d_i/s_i. So the perturbation of
     coordinate i is lr_i z_i, e_i = (g₊ − g₋)_i/(2 lr_i), new terms of R are divided by lr_i, and the bounds scale with
     lr_i. Both runs agree but for rounding where the unit of the bounds is free of units itself (``"adam"`` and
-    ``"fixed"``, not ``"sgdm"``), ε and the regularisation are negligible and `length` is not given.
+    ``"fixed"``, not ``"sgdm"``), ε and the regularisation are negligible, and neither bounds nor `length` are given.
 
     References
     ----------
@@ -247,18 +247,31 @@ class Alice(Optimizer):
         nu, step = self._arrays["lookahead"], self.steps + 1
         full = self.is_full_step(step)
         length = self._lr if self.length is None else self.length
+        squares = []
         if full:
             direction = draw_direction(self.distribution, nu, self._rng)
             for sign, gradient in ((1.0, self._plus), (-1.0, self._minus)):
                 core.perturb(nu, direction, length, sign, self._point)
                 self._evaluate(value_and_grad, self._point, gradient)
-                self._check_square(gradient)
+                squares.append(self._check_square(gradient))
         loss = self._evaluate(value_and_grad, nu, self._center)
-        self._check_square(self._center)
+        squares.append(self._check_square(self._center))
         if full:
+            self._check_curvature(max(squares), length)
             self._measure(direction, length, step)
         self._average_and_move(step, move=not self._warming_up(step))
         return loss
+
+    def _check_curvature(self, square: float, length: float | FloatArray) -> None:
+        """Refuse gradients with ‖g‖² ≤ square whose differences could make the averages infinite for ever."""
+        dtype, shortest = self._center.dtype, float(np.min(length))
+        # bounds of e² and of 2(½(g₊ + g₋) − g₀)²/σ
+        largest_term = max(square / shortest**2, 8 * square / shortest)
+        if not largest_term <= float(np.finfo(dtype).max) * min(self._hessian_moment, self._glass_moment, 1.0):
+            raise NonFiniteError(
+                f"gradient too large at step {self.steps + 1}: with ‖g‖² = {square:g} and the length {shortest:g} the "
+                f"curvature may overflow {dtype}"
+            )
 
     def _measure(self, direction: FloatArray, length: float | FloatArray, step: int) -> None:
         """Section 8, step 1: refresh curvature and density from the three gradients of a full step."""

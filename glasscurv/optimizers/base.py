@@ -251,8 +251,8 @@ class Optimizer:
             raise NonFiniteError(f"non-finite loss {where}: {loss}")
         return float(loss)
 
-    def _check_square(self, values: FloatArray, name: str = "gradient") -> None:
-        """Refuse values whose square would make the running second moment infinite for ever."""
+    def _check_square(self, values: FloatArray, name: str = "gradient") -> float:
+        """Refuse values whose square would make the running second moment infinite for ever; return ‖values‖²."""
         with np.errstate(over="ignore", invalid="ignore"):
             total = np.vdot(values, values)
         if not np.isfinite(total):  # one entry, or only the sum
@@ -261,6 +261,7 @@ class Optimizer:
                 raise NonFiniteError(
                     f"{name} too large at step {self.steps + 1}: the square of {largest:g} overflows {values.dtype}"
                 )
+        return float(total)
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         raise NotImplementedError

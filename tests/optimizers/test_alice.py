@@ -1032,3 +1032,15 @@ def test_a_state_of_another_distribution_is_refused():
         ValueError, match=r"saved with distribution='Uniform\(.*, this .* distribution='Rademacher\(\)'"
     ):
         one.load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize("hessian", ["abs", "rms", "diagonal", "zero"])
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e17), (np.float64, 1e153)])
+def test_a_gradient_whose_curvature_would_overflow_is_refused_and_the_state_stays_usable(hessian, dtype, size):
+    optimizer = gc.Alice(np.ones(4, dtype), lr=1e-3, hessian=hessian, rng=0)
+    optimizer.step(lambda theta: (1.0, theta))
+    before = optimizer.state_dict()
+    with pytest.raises(gc.NonFiniteError, match=r"gradient too large at step 2: with .* curvature may overflow float"):
+        optimizer.step(lambda theta: (1.0, size * np.sign(theta - 1 + 1e-9)))
+    assert identical(optimizer.state_dict(), before)
+    optimizer.load_state_dict(before)
