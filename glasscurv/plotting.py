@@ -145,18 +145,33 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
     colours = [ORANGE if verdict == "glass" else GREY for verdict in profile.verdict]
     density.scatter(x, profile.glass_density, s=110, c=colours, zorder=3)
     density.set_ylabel(DENSITY, fontsize=13)
+    _draw_hessian(hessian, profile)
+    for ax in (density, hessian):
+        ax.set_yscale("log", nonpositive="mask")
+        _decades(ax)
+    _draw_exponents(exponent, profile, colours)
+    _draw_shares(share, profile, colours)
+    for ax in (density, hessian, exponent, share):
+        ax.set_xticks(x, profile.groups, rotation=0 if len(x) <= 5 else 60, ha="center" if len(x) <= 5 else "right")
+        ax.set_xlim(-0.6, len(x) - 0.4)
+        ax.grid(visible=False, axis="x")
+    return figure
+
+
+def _draw_hessian(ax: Axes, profile: CurvatureProfile) -> None:
+    x = np.arange(len(profile.groups))
     measures = (
         ("mean of |Hz|", profile.hessian_abs, "s", BLUE),
         ("rms of Hz", profile.hessian_rms, "^", SKY),
         ("|mean of diagonal|", abs(profile.hessian_diagonal), "D", GREEN),
     )
     for k, (label, values, marker, colour) in enumerate(measures):
-        hessian.plot(x + 0.16 * (k - 1), values, marker, color=colour, ms=9, label=label, zorder=3)
-    hessian.set_ylabel(HESSIAN, fontsize=13)
-    hessian.legend(fontsize=11, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, handletextpad=0)
-    for ax in (density, hessian):
-        ax.set_yscale("log", nonpositive="mask")
-        _decades(ax)
+        ax.plot(x + 0.16 * (k - 1), values, marker, color=colour, ms=9, label=label, zorder=3)
+    ax.set_ylabel(HESSIAN, fontsize=13)
+    ax.legend(fontsize=11, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, handletextpad=0)
+
+
+def _draw_exponents(ax: Axes, profile: CurvatureProfile, colours: list[str]) -> None:
     for k, colour in enumerate(colours):
         style: dict[str, Any] = {
             "color": colour,
@@ -166,24 +181,23 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
             "capthick": 2.2,
             "zorder": 3,
         }
-        exponent.errorbar(x[k], profile.exponent[k], _finite(profile.exponent_error[k]), fmt="o", **style)
-    exponent.set_ylabel(EXPONENT, fontsize=13)
-    _draw_kinds(exponent)
-    bars = share.bar(x, 100 * profile.glass_share, width=0.6, color=colours, zorder=3)
+        ax.errorbar(k, profile.exponent[k], _finite(profile.exponent_error[k]), fmt="o", **style)
+    ax.set_ylabel(EXPONENT, fontsize=13)
+    _draw_kinds(ax)
+
+
+def _draw_shares(ax: Axes, profile: CurvatureProfile, colours: list[str]) -> None:
+    few = len(profile.groups) <= 5
+    bars = ax.bar(np.arange(len(profile.groups)), 100 * profile.glass_share, width=0.6, color=colours, zorder=3)
     for bar, verdict in zip(bars, profile.verdict, strict=True):
         bar.set_hatch("" if verdict == "glass" else "///")
         bar.set_edgecolor("white")
         height = np.nan_to_num(bar.get_height())
-        turn: dict[str, Any] = {"rotation": 0 if len(x) <= 5 else 60, "ha": "center", "fontsize": 12}
-        share.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", **turn)
-    share.set_ylim(0, 108 if len(x) <= 5 else 125)
-    share.set_yticks([0, 25, 50, 75, 100])
-    share.set_ylabel("share of the bend\nbeyond the Hessian (%)", fontsize=13)
-    for ax in (density, hessian, exponent, share):
-        ax.set_xticks(x, profile.groups, rotation=0 if len(x) <= 5 else 60, ha="center" if len(x) <= 5 else "right")
-        ax.set_xlim(-0.6, len(x) - 0.4)
-        ax.grid(visible=False, axis="x")
-    return figure
+        turn: dict[str, Any] = {"rotation": 0 if few else 60, "ha": "center", "fontsize": 12}
+        ax.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", **turn)
+    ax.set_ylim(0, 108 if few else 125)
+    ax.set_yticks([0, 25, 50, 75, 100])
+    ax.set_ylabel("share of the bend\nbeyond the Hessian (%)", fontsize=13)
 
 
 def plot_comparison(comparison: Comparison) -> Figure:
