@@ -203,7 +203,7 @@ def _draw_shares(ax: Axes, profile: CurvatureProfile, colours: list[str]) -> Non
 def plot_comparison(comparison: Comparison) -> Figure:
     """Draw learning curves of every method and the work that it took to the target.
 
-    Above are means over seeds after each epoch with 95 % intervals, against mean gradient evaluations and seconds, of
+    Above are means over seeds at each record with 95 % intervals, against mean gradient evaluations and seconds, of
     the runs that did not fail. Below is every run as a dot, and means with 95 % intervals: evaluations and seconds to
     the target, or without a target the metric and the training loss in the end. The names there are the legend for all.
 
@@ -350,7 +350,7 @@ def _draw_kinds(ax: Axes) -> None:
 
 
 def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: dict[str, Any], opacity: float) -> None:
-    """Draw a point for each epoch that all runs have finished: mean work, mean metric and its interval."""
+    """Draw a point for each record that all runs have: mean work, mean metric and its interval."""
     runs = [trial for trial in result.trials if not trial.failed]
     records = min((len(trial.loss) for trial in runs), default=0)
     if not records:
@@ -359,7 +359,11 @@ def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: d
     scale = PERCENT if metric == "validation_accuracy" else 1
     values = scale * np.array([getattr(trial, metric)[:records] for trial in runs])
     mean, half = np.array([mean_interval(column) for column in values.T]).T
-    ax.plot(x, mean, **style, markevery=(records // 10, max(records // 5, 1)))
+    if work == "seconds":  # on a logarithmic axis there is no place for the start
+        x, mean, half = (values[x > 0] for values in (x, mean, half))
+        if not x.size:
+            return
+    ax.plot(x, mean, **style, markevery=(len(x) // 10, max(len(x) // 5, 1)))
     ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=opacity, lw=0)
 
 

@@ -19,7 +19,10 @@ from glasscurv.comparison import (
     parse_method,
 )
 from glasscurv.comparison import results as results_module
+from glasscurv.comparison import trials as trials_module
 from glasscurv.comparison.study import best_rate
+from glasscurv.core import optimizers as core_optimizers
+from glasscurv.core import steps as core_steps
 
 SPLIT = gc.data.two_spirals(50, rng=0)
 NET = gc.MLP((2, 5, 2), activation="tanh")
@@ -45,10 +48,6 @@ class Spy(gc.MLP):
         if len(self.calls) == self.bad_call:
             gradient[0] = np.nan
         return loss, gradient
-
-    def batches(self):
-        """The minibatches of the run, without the one row on which the loops are compiled."""
-        return [(theta, X) for theta, X in self.calls if len(X) > 1]
 
 
 def trial_of(method, network=NET, seed=0, **options):
@@ -77,7 +76,7 @@ def test_at_equal_seed_all_methods_start_alike_and_meet_the_same_minibatches():
     for method in ["sgd:lr=0.1", "adam:lr=0.01", "sgd:lr=1e-3,momentum=0.5"]:
         spy = Spy()
         trial_of(method, spy, seed=3)
-        seen[method] = spy.batches()
+        seen[method] = spy.calls
     first, *others = seen.values()
     assert len(first) == 12
     for other in others:
@@ -87,34 +86,64 @@ def test_at_equal_seed_all_methods_start_alike_and_meet_the_same_minibatches():
     for method in ["alice:lr=0.01,quick_steps=0", "lbfgs"]:
         spy = Spy()
         trial_of(method, spy, seed=3)
-        theta = [theta for theta, X in spy.batches()][2 if method.startswith("alice") else 0]
+        theta = [theta for theta, X in spy.calls][2 if method.startswith("alice") else 0]
         np.testing.assert_array_equal(theta, first[0][0])
     spy = Spy()
     trial_of("alice:lr=0.01,quick_steps=0", spy, seed=3)
-    # three evaluations a step, on the minibatches that the others met; a budget of 12 is used up in the second epoch
-    assert [X.tolist() for _, X in spy.batches()[::3]] == [X.tolist() for _, X in first[:6]]
+    # three evaluations a step, on the minibatches that the others met; a budget of 12 is used up after the fourth
+    assert [X.tolist() for _, X in spy.calls[::3]] == [X.tolist() for _, X in first[:4]]
 
 
 def test_seeds_differ_in_start_and_order():
     spies = [Spy(), Spy()]
     for seed, spy in enumerate(spies):
         trial_of("sgd:lr=0.1", spy, seed=seed)
-    (theta, X), (other_theta, other_X) = (spy.batches()[0] for spy in spies)
+    (theta, X), (other_theta, other_X) = (spy.calls[0] for spy in spies)
     assert not np.array_equal(theta, other_theta)
     assert not np.array_equal(X, other_X)
 
 
-def test_every_method_ends_the_epoch_in_which_its_gradients_are_used_up():
+@pytest.mark.parametrize("epochs", [1, 2, 4])
+def test_no_method_takes_a_gradient_beyond_the_budget(epochs):
+    for method in ["sgd:lr=0.1", "alice:lr=0.01,quick_steps=0", "alice:lr=0.01,quick_steps=1,betas=0.5/0.9", "lbfgs"]:
+        spy = Spy()
+        trial = trial_of(method, spy, epochs=epochs, target=10.0, metric="loss")
+        assert len(spy.calls) * (3 if method == "lbfgs" else 1) <= 3 * epochs
+        assert trial.evaluations[-1] <= 3 * epochs
+        assert not trial.failed
+
+
+def test_a_step_is_taken_only_if_the_gradients_left_suffice():
     comparison = run(["sgd:lr=0.1", "alice:lr=0.01,quick_steps=0", "alice:lr=0.01,quick_steps=1,betas=0.5/0.9"])
     assert comparison.budget == 12
     sgd, slow, quick = (result.trials[0] for result in comparison.results)
-    assert sgd.evaluations.tolist() == sgd.steps.tolist() == [3, 6, 9, 12]
-    assert slow.evaluations.tolist() == [9, 18]
-    assert slow.steps.tolist() == [3, 6]
-    # steps 1, 2 (warm-up), 4 and 6 are full ones
-    assert quick.evaluations.tolist() == [7, 14]
-    # 3 epochs of 3 gradients are what one epoch of three a step takes
-    assert trial_of("alice:lr=0.01,quick_steps=0", epochs=3).evaluations.tolist() == [9]
+    assert sgd.evaluations.tolist() == sgd.steps.tolist() == list(range(13))
+    assert slow.evaluations.tolist() == [0, 3, 6, 9, 12]
+    assert slow.steps.tolist() == [0, 1, 2, 3, 4]
+    # steps 1, 2 (warm-up), 4 and 6 are full ones; 11 of 12 are taken, and the next step would need 3
+    assert quick.evaluations.tolist() == [0, 3, 6, 7, 10, 11]
+
+
+def test_what_is_spent_on_a_step_that_is_not_taken_leaves_no_trace():
+    trial = trial_of("alice:lr=0.01,quick_steps=1,betas=0.5/0.9")
+    initial, directions, shuffling = (np.random.default_rng(stream) for stream in np.random.SeedSequence(0).spawn(3))
+    optimizer = gc.Alice(NET.initialize(initial), 0.01, (0.5, 0.9), quick_steps=1, rng=directions)
+    gc.train(NET, optimizer, SPLIT.X, SPLIT.y, steps=5, batch_size=20, rng=shuffling, progress=False)
+    assert optimizer.evaluations == trial.evaluations[-1] == 11
+    assert trial.validation_loss[-1] == NET.value(optimizer.theta, *SPLIT[2:])
+
+
+@pytest.mark.parametrize(("epochs", "budget", "every"), [(66, 198, 1), (67, 201, 2), (200, 600, 3), (201, 603, 4)])
+def test_there_are_at_most_200_records_besides_the_start(epochs, budget, every):
+    comparison = run(["sgd:lr=0.01", "a=alice:lr=0.01,quick_steps=1,betas=0.5/0.9"], epochs=epochs, seeds=(0,))
+    assert comparison.budget == budget
+    sgd, alice = (result.trials[0].evaluations for result in comparison.results)
+    assert sgd.tolist() == [*range(0, budget, every), budget]
+    # two steps of three gradients, then one of one and one of three in turn
+    after = np.cumsum([3, 3, *[1, 3] * budget])
+    multiples = np.arange(every, budget + 1, every)
+    due = {int(after[after >= multiple][0]) for multiple in multiples} | {int(after[after <= budget][-1])}
+    assert alice.tolist() == [0, *sorted(taken for taken in due if taken <= budget)]
 
 
 @pytest.mark.parametrize(
@@ -127,28 +156,104 @@ def test_every_method_ends_the_epoch_in_which_its_gradients_are_used_up():
 def test_records_are_those_of_the_trainer(method, build):
     trial = trial_of(method, seed=7, epochs=15)  # beyond the warm-up, in which Alice rests
     initial, directions, shuffling = (np.random.default_rng(stream) for stream in np.random.SeedSequence(7).spawn(3))
-    epochs = len(trial.loss)
     optimizer = build(NET.initialize(initial), directions)
+    epochs = trial.steps[-1] // 3
     history = gc.train(NET, optimizer, SPLIT.X, SPLIT.y, epochs, 20, SPLIT[2:], rng=shuffling, progress=False)
-    assert epochs > 1
-    assert trial.evaluations.tolist() == history.evaluations.tolist()
-    assert trial.loss.tolist() == history.loss.tolist()
-    assert trial.validation_loss.tolist() == history.validation_loss.tolist()
-    assert trial.validation_accuracy.tolist() == history.validation_accuracy.tolist()
+    assert epochs > 4
+    ends = np.flatnonzero((trial.steps % 3 == 0) & (trial.steps > 0))
+    assert trial.evaluations[ends].tolist() == history.evaluations.tolist()
+    assert trial.loss[ends].tolist() == history.loss.tolist()
+    assert trial.validation_loss[ends].tolist() == history.validation_loss.tolist()
+    assert trial.validation_accuracy[ends].tolist() == history.validation_accuracy.tolist()
+    assert trial.loss[5] == np.mean(history.step_loss[2:5])  # between the ends too, as many steps as an epoch has
+    assert trial.loss[2] == np.mean(history.step_loss[:2])
     assert trial.lr == optimizer.lr
 
 
-def test_seconds_grow_and_leave_out_validation():
-    class SlowValidation(gc.MLP):
-        def value(self, theta, X, y):
-            import time
+@pytest.mark.parametrize("method", [*ALL, "alice:lr=1e200"])
+def test_the_first_record_is_the_start(method):
+    trial = trial_of(method, seed=3)
+    theta0 = NET.initialize(np.random.default_rng(np.random.SeedSequence(3).spawn(3)[0]))
+    assert (trial.steps[0], trial.evaluations[0], trial.seconds[0]) == (0, 0, 0)
+    assert trial.loss[0] == NET.value(theta0, SPLIT.X, SPLIT.y)
+    assert trial.validation_loss[0] == NET.value(theta0, *SPLIT[2:])
+    assert trial.validation_accuracy[0] == np.mean(NET.predict(theta0, SPLIT[2]) == SPLIT[3])
 
-            time.sleep(0.05)
+
+ALICE = ["perturb", "alice_curvature", "alice_update"]
+JOINT = [*ALICE, "step_curvatures", "joint_leader", "joint_sums", "joint_step", "bound_step", "alice_move"]
+COMPILED = {
+    core_steps: JOINT,
+    core_optimizers: ["adam_update", "sgd_update", "hutchinson_diagonal", "adahessian_update"],
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "called"),
+    [
+        ("sgd:lr=0.1,momentum=0.9", {"sgd_update"}),
+        ("adam:lr=0.01", {"adam_update"}),
+        ("adahessian:lr=0.1", {"hutchinson_diagonal", "adahessian_update"}),
+        ("alice:lr=0.01,quick_steps=2", set(ALICE)),
+        ("alice:lr=0.01,joint=true", set(JOINT)),
+        ("alice:lr=0.01,joint=true,betas=0.95/0.99,hessian=rms", set(JOINT)),
+        ("lbfgs", set()),
+    ],
+)
+def test_seconds_are_those_of_gradients_without_validation_and_compilation(monkeypatch, method, called):
+    seconds, compiled = 0, set()
+
+    def compiling(name, function):
+        def call(*arguments):
+            nonlocal seconds
+            if name not in compiled:
+                seconds += 1_000_000
+                compiled.add(name)
+            return function(*arguments)
+
+        return call
+
+    class Timed(gc.MLP):
+        def value_and_grad(self, theta, X, y):
+            nonlocal seconds
+            seconds += 1
+            return super().value_and_grad(theta, X, y)
+
+        def value(self, theta, X, y):
+            nonlocal seconds
+            seconds += 1000
             return super().value(theta, X, y)
 
-    trial = trial_of("adam:lr=0.02", SlowValidation((2, 5, 2)))
+    for module, names in COMPILED.items():
+        for name in names:
+            monkeypatch.setattr(module, name, compiling(name, getattr(module, name)))
+    monkeypatch.setattr("glasscurv.optimizers.adahessian.perturb", core_steps.perturb)
+    monkeypatch.setattr(trials_module, "perf_counter", lambda: seconds)
+    trial = trial_of(method, Timed((2, 5, 2), activation="tanh"), epochs=25)
+    assert len(trial.steps) > 10
+    scale = 3 if method == "lbfgs" else 1
+    assert trial.seconds.tolist() == (trial.evaluations / scale).tolist()
+    assert compiled >= called
+
+
+def test_seconds_are_those_of_the_clock():
+    trial = trial_of("adam:lr=0.02")
     assert (np.diff(trial.seconds) > 0).all()
-    assert 0 < trial.seconds[-1] < 4 * 0.05  # four validations would take that long
+    assert trial.seconds[-1] < 60
+
+
+def test_methods_take_turns():
+    asked = []
+
+    def note(function, tasks):
+        tasks = list(tasks)
+        asked.append([(task.method.name, task.lr, task.seed) for task in tasks])
+        return map(function, tasks)
+
+    run(["a=adam", "b=sgd:lr=0.1"], workers=note, seeds=(4, 5), tuning_seeds=(8, 9), lr_grid=(0.01, 0.1, 2), epochs=1)
+    tuning, runs = asked
+    assert tuning == [("a", lr, seed) for seed in (8, 9) for lr in (0.01, 0.1)]
+    assert [(name, seed) for name, _, seed in runs] == [("a", 4), ("b", 4), ("a", 5), ("b", 5)]
 
 
 def test_linear_algebra_runs_on_one_thread():
@@ -181,7 +286,7 @@ def test_an_evaluation_of_lbfgs_counts_as_all_minibatches_and_stays_within_the_b
     trial = trial_of("lbfgs", spy, epochs=9)
     assert len(spy.calls) == 9
     assert all(len(X) == 50 for _, X in spy.calls)
-    assert trial.steps.tolist() == list(range(1, len(trial.steps) + 1))
+    assert trial.steps.tolist() == list(range(len(trial.steps)))
     assert (trial.evaluations % 3 == 0).all()
     assert trial.evaluations[-1] <= 27
     assert (np.diff(trial.loss) <= 0).all()
@@ -203,17 +308,19 @@ def test_lbfgs_is_that_of_scipy():
         value_and_grad, theta0, jac=True, method="L-BFGS-B", callback=callback, options={"maxcor": 3, "maxiter": 6}
     )
     trial = trial_of("lbfgs:maxcor=3", epochs=losses[-1][0])
-    assert (trial.evaluations // 3).tolist() == [calls for calls, _, _ in losses]
-    assert trial.loss.tolist() == [loss for _, loss, _ in losses]
-    assert trial.validation_loss.tolist() == [loss for _, _, loss in losses]
+    assert (trial.evaluations[1:] // 3).tolist() == [calls for calls, _, _ in losses]
+    assert trial.loss[1:].tolist() == [loss for _, loss, _ in losses]
+    assert trial.validation_loss[1:].tolist() == [loss for _, _, loss in losses]
 
 
-def test_lbfgs_without_gradients_for_an_iteration_has_no_record():
-    comparison = run(["lbfgs"], epochs=1, target=10.0)
+@pytest.mark.parametrize(("method", "batch_size"), [("lbfgs", 20), ("alice:lr=0.01", 50)])
+def test_a_run_without_gradients_for_a_step_ends_where_it_started(method, batch_size):
+    comparison = run([method], epochs=1, batch_size=batch_size, target=1e-3)
     (row,) = comparison.rows()
-    assert comparison.results[0].trials[0].steps.shape == (0,)
+    assert [trial.steps.tolist() for trial in comparison.results[0].trials] == [[0], [0]]
     assert (row["failed"], row["reached"]) == (0, 0)
-    assert math.isnan(row["loss"])
+    starts = [trial_of("adam:lr=0.01", seed=seed) for seed in OPTIONS["seeds"]]
+    assert row["validation_loss"] == np.mean([trial.validation_loss[0] for trial in starts])
 
 
 # Targets
@@ -228,7 +335,7 @@ def test_the_target_is_reached_at_the_first_record_that_is_as_good(metric, sign)
         hits = [k for k, value in enumerate(curve) if sign * value <= sign * target]
         assert trial.reached == (hits[0] if hits else None)
         if hits:
-            assert trial.at_target("evaluations") == trial.evaluations[hits[0]] == 3 * (hits[0] + 1)
+            assert trial.at_target("evaluations") == trial.evaluations[hits[0]] == hits[0]
             assert trial.at_target("seconds") == trial.seconds[hits[0]]
     assert comparison.results[0].trials[0].reached is not None
 
@@ -251,10 +358,11 @@ def test_a_run_that_diverges_is_counted_and_not_raised(method):
 
 
 def test_a_run_that_fails_late_keeps_its_records_and_has_not_reached_the_target():
-    spy = Spy(bad_call=9)  # one compiles, three an epoch
+    spy = Spy(bad_call=9)
     trial = trial_of("sgd:lr=0.1", spy, target=100.0)
     assert trial.failed
-    assert trial.steps.tolist() == [3, 6]
+    assert trial.steps.tolist() == list(range(9))
+    assert (trial.validation_loss < 100).all()
     assert trial.reached is None
     assert math.isnan(trial.final("loss"))
 

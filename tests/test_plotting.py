@@ -233,6 +233,20 @@ def test_comparisons_without_a_target_show_the_end():
     assert [ax.get_xlabel() for ax in losses[2:]] == ["training loss in the end", "validation loss in the end"]
 
 
+def test_the_start_is_shown_where_the_axis_has_a_zero(tmp_path):
+    trial = make_trial(0)
+    start = {name: getattr(trial, name) - getattr(trial, name)[0] for name in ("steps", "evaluations", "seconds")}
+    figure = plotting.plot_comparison(make_comparison([[replace(trial, **start)]]))
+    by_evaluations, by_seconds, *_ = figure.axes
+    assert by_evaluations.lines[0].get_xdata().tolist() == [0, 20, 40, 60]
+    np.testing.assert_allclose(by_seconds.lines[0].get_xydata().T, [[0.1, 0.2, 0.3], 2 / np.arange(2, 5)])
+    assert by_seconds.get_xscale() == "log"
+    one = {name: getattr(trial, name)[:1] * 0 for name in ("steps", "evaluations", "seconds")}
+    losses = {name: getattr(trial, name)[:1] for name in ("loss", "validation_loss", "validation_accuracy")}
+    figure = plotting.plot_comparison(make_comparison([[replace(trial, **one, **losses, reached=None)]]))
+    figure.savefig(tmp_path / "start.svg")  # a run that took no step
+
+
 def test_a_method_of_which_every_run_failed_is_named_all_the_same(tmp_path):
     trials = [[make_trial(0, failed=True)], [make_trial(0, failed=True)]]
     figure = plotting.plot_comparison(make_comparison(trials))

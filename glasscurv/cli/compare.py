@@ -62,7 +62,7 @@ def compare(
     ] = 20,
     batch_size: options.BatchSize = 100,
     target: Annotated[
-        float | None, typer.Option(help="Count the work until --metric is as good as this at the end of an epoch.")
+        float | None, typer.Option(help="Count the work until --metric is as good as this; up to 200 looks a run.")
     ] = None,
     metric: Annotated[Metric, typer.Option(help="Accuracies are shares: 0.95 is 95 %.")] = Metric.validation_loss,
     lr_grid: Annotated[

@@ -23,7 +23,9 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One run of a method from one seed, with a record after each epoch (each iteration of L-BFGS).
+    """One run of a method from one seed, with up to 201 records on the way (of L-BFGS one an iteration).
+
+    Record 0 is the start, from which every method of that seed begins: no steps, evaluations or seconds.
 
     Attributes
     ----------
@@ -37,8 +39,8 @@ class Trial:
     seconds : (records,) array
         Time spent in training so far, without validation.
     loss : (records,) array
-        Training loss: mean minibatch loss of the epoch, at the points where the optimizer took its gradients; for
-        L-BFGS, loss on the training set at the iterate.
+        Training loss: mean minibatch loss of the last steps, as many as an epoch has minibatches or as there were, at
+        the points where the optimizer took its gradients; at the start, and for L-BFGS, loss on the training set.
     validation_loss, validation_accuracy : (records,) array
         On the validation set; the accuracy is nan for a regression.
     reached : int or None
@@ -140,7 +142,7 @@ class Comparison:
     target : float or None
     epochs, batch_size : int
     budget : int
-        Minibatch gradients that every run may take, and ends the epoch in which it has.
+        Minibatch gradients that every run may take.
     seeds, tuning_seeds : tuple of int
     layers : tuple of int
         Widths of the network's layers.

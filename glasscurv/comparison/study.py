@@ -38,8 +38,8 @@ def compare(
 ) -> Comparison:
     """Train a network with several optimizers under equal conditions.
 
-    Every run may take as many minibatch gradients as `epochs` passes over the data have minibatches. At equal seed all
-    methods start from the same parameters and meet the same minibatches in the same order.
+    Every run may take as many minibatch gradients as `epochs` passes over the data have minibatches, and no more. At
+    equal seed all methods start from the same parameters and meet the same minibatches in the same order.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def compare(
     batch_size : int
         Rows per minibatch, ≥ 1.
     target : float, optional
-        Work is counted until `metric` is as good as this at the end of an epoch.
+        Work is counted until the first record at which `metric` is as good as this.
     metric : {"validation_loss", "validation_accuracy", "loss"}
-        ``"loss"`` is the training loss, a mean over the epoch.
+        ``"loss"`` is the training loss, a mean over as many steps as an epoch has minibatches.
     lr_grid : (low, high, count), optional
         Learning rates that are tried for every method without one; by default those of `learning_rates`.
     tuning_seeds : sequence of int

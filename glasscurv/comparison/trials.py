@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
 from glasscurv._typing import FloatArray
 from glasscurv._validation import NonFiniteError
-from glasscurv.comparison.methods import LBFGS, Method, lbfgs_options, make_optimizer
+from glasscurv.comparison.methods import LBFGS, OPTIMIZERS, Method, lbfgs_options, make_optimizer
 from glasscurv.comparison.results import Trial
 from glasscurv.data import Split
 from glasscurv.networks import MLP
-from glasscurv.training import EpochRecord, train
 
 Metric = Literal["validation_loss", "validation_accuracy", "loss"]
 METRICS: dict[str, int] = {"validation_loss": 1, "validation_accuracy": -1, "loss": 1}
 """What a target can be set for, with the sign that makes less of it better."""
+
+RECORDS = 200
+"""Records of a run, at most, besides that of its start; L-BFGS has one an iteration."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class Setting:
         """Minibatch gradients that a run may take."""
         return self.epochs * self.batches
 
+    @property
+    def every(self) -> int:
+        """Minibatch gradients between records."""
+        return -(-self.budget // RECORDS)
+
 
 class Task(NamedTuple):
     """A method with a learning rate (None where it has none) and a seed."""
@@ -58,11 +69,13 @@ def run_trial(setting: Setting, task: Task) -> Trial:
     """Train once; whatever diverges is reported as failed."""
     streams = np.random.SeedSequence(task.seed).spawn(3)
     initial, directions, shuffling = (np.random.default_rng(stream) for stream in streams)
-    theta0 = setting.network.initialize(initial)
+    network, (X, y, _, _) = setting.network, setting.split
+    theta0 = network.initialize(initial)
     record = _Record(setting)
     # Overflow on the way to a nan is what a failed run is made of: it is reported as such, not as a warning.
     with _one_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         try:
+            record.add(0, 0, network.value(theta0, X, y), theta0)
             if task.method.optimizer == LBFGS:
                 _run_lbfgs(setting, task.method, theta0, record)
             else:
@@ -74,17 +87,20 @@ def run_trial(setting: Setting, task: Task) -> Trial:
 
 
 class _Record:
-    """Rows of (steps, evaluations, seconds, loss, validation loss, validation accuracy); the watch rests meanwhile."""
+    """Rows of (steps, evaluations, seconds, loss, validation loss, validation accuracy), and the stopwatch."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting, self.rows = setting, list[tuple[float, ...]]()
-        self.seconds, self.resumed = 0.0, perf_counter()
+        self.seconds = self.started = 0.0
 
     def start(self) -> None:
-        self.resumed = perf_counter()
+        self.started = perf_counter()
+
+    def stop(self) -> None:
+        self.seconds += perf_counter() - self.started
 
     def add(self, steps: int, evaluations: int, loss: float, theta: FloatArray) -> None:
-        self.seconds += perf_counter() - self.resumed
+        """Validate, with the watch stopped."""
         network, (_, _, X, y) = self.setting.network, self.setting.split
         validation, accuracy = network.value(theta, X, y), np.nan
         if not np.isfinite([loss, validation]).all():
@@ -92,7 +108,6 @@ class _Record:
         if network.loss.name == "cross_entropy":
             accuracy = float(np.mean(network.predict(theta, X) == y))
         self.rows.append((steps, evaluations, self.seconds, loss, validation, accuracy))
-        self.resumed = perf_counter()
 
     def trial(self, task: Task, failed: bool) -> Trial:
         columns = np.array(self.rows, np.float64).reshape(len(self.rows), 6).T
@@ -114,6 +129,23 @@ class _Record:
         return replace(trial, reached=int(there[0])) if there.size else trial
 
 
+class _Spent(Exception):  # noqa: N818 (no error)
+    """The gradients of the budget are used up."""
+
+
+class _Gradients:
+    """The network's gradients, as many as the budget allows."""
+
+    def __init__(self, network: MLP, budget: int) -> None:
+        self.network, self.budget, self.taken = network, budget, 0
+
+    def __call__(self, theta: FloatArray, X: FloatArray, y: NDArray[Any]) -> tuple[float, FloatArray]:
+        if self.taken == self.budget:
+            raise _Spent
+        self.taken += 1
+        return self.network.value_and_grad(theta, X, y)
+
+
 def _run_minibatches(
     setting: Setting,
     task: Task,
@@ -122,65 +154,66 @@ def _run_minibatches(
     shuffling: np.random.Generator,
     record: _Record,
 ) -> None:
-    network, (X, y, _, _) = setting.network, setting.split
+    X, y, _, _ = setting.split
+    gradients, every, recorded = _Gradients(setting.network, setting.budget), setting.every, 0
+    losses: deque[float] = deque(maxlen=setting.batches)
+    _compile(task, theta0)
+    optimizer = make_optimizer(task.method.optimizer, theta0, task.lr, task.method.options, directions)
 
-    def built(rng: np.random.Generator) -> Any:
-        return make_optimizer(task.method.optimizer, theta0, task.lr, task.method.options, rng)
+    def add() -> None:
+        nonlocal recorded
+        recorded = optimizer.evaluations
+        record.add(optimizer.steps, recorded, float(np.mean(losses)), optimizer.theta)
 
-    with suppress(NonFiniteError):  # compiles the loops before the watch starts
-        built(np.random.default_rng(0)).step(lambda theta: network.value_and_grad(theta, X[:1], y[:1]))
-
-    def callback(epoch: EpochRecord) -> None:
-        record.add(epoch.steps, epoch.evaluations, epoch.loss, epoch.theta)
-        if epoch.evaluations >= setting.budget:
-            raise StopIteration
-
-    optimizer = built(directions)
     record.start()
-    history = train(
-        network,
-        optimizer,
-        X,
-        y,
-        setting.epochs,
-        setting.batch_size,
-        rng=shuffling,
-        progress=False,
-        callback=callback,
-    )
-    if history.status == "interrupted":  # the trainer ends in peace; a comparison of half a run would not be one
-        raise KeyboardInterrupt
+    with suppress(_Spent):  # a step for which the gradients do not suffice leaves no trace
+        for rows in _minibatches(len(X), setting.batch_size, shuffling):
+            losses.append(optimizer.step(partial(gradients, X=X[rows], y=y[rows])))
+            record.stop()
+            if optimizer.evaluations // every > recorded // every:
+                add()
+            record.start()
+    if optimizer.evaluations > recorded:
+        add()
 
 
-class _Spent(Exception):  # noqa: N818 (no error)
-    """The evaluations are used up."""
+def _minibatches(rows: int, batch_size: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    """Yield indices of rows without end, as `glasscurv.train` draws them."""
+    while True:
+        order = rng.permutation(rows)
+        yield from (order[start : start + batch_size] for start in range(0, rows, batch_size))
+
+
+def _compile(task: Task, theta0: FloatArray) -> None:
+    """Compile the loops of an optimizer, with steps that leave no trace."""
+    name, options = task.method.optimizer, dict(task.method.options)
+    if "betas" in inspect.signature(OPTIMIZERS[name]).parameters:
+        options["betas"] = (0.0, 0.0)  # no warm-up beyond the first step: Alice moves in the second
+    rng = np.random.default_rng(0)
+    throwaway = make_optimizer(name, theta0, task.lr, options, rng)
+    with suppress(NonFiniteError):
+        for _ in range(2):  # gradients that differ are glass, without which Alice's joint step ends early
+            throwaway.step(lambda theta: (0.0, rng.standard_normal(theta.size, theta.dtype)))
 
 
 def _run_lbfgs(setting: Setting, method: Method, theta0: FloatArray, record: _Record) -> None:
-    network, (X, y, _, _) = setting.network, setting.split
-    iterations = calls = 0
-
-    def value_and_grad(theta: FloatArray) -> tuple[float, FloatArray]:
-        nonlocal calls
-        if calls == setting.epochs:  # each costs an epoch of minibatches
-            raise _Spent
-        calls += 1
-        loss, gradient = network.value_and_grad(theta, X, y)
-        if calls == 1 and not np.isfinite(loss):  # later ones are the line search's to deal with
-            raise NonFiniteError(f"non-finite loss at the start: {loss}")
-        return loss, gradient
+    X, y, _, _ = setting.split
+    gradients, iterations = _Gradients(setting.network, setting.epochs), 0  # each costs an epoch of minibatches
 
     def callback(intermediate_result: OptimizeResult) -> None:
         nonlocal iterations
+        record.stop()
         iterations += 1
-        record.add(iterations, calls * setting.batches, float(intermediate_result.fun), intermediate_result.x)
+        evaluations = gradients.taken * setting.batches
+        record.add(iterations, evaluations, float(intermediate_result.fun), intermediate_result.x)
+        record.start()
 
     # No tolerance and no limit ends it but the evaluations, or a line search that finds nothing better.
     unlimited: Any = {"ftol": 0.0, "gtol": 0.0, "maxiter": setting.epochs, "maxfun": setting.epochs + 1}
     record.start()
     with suppress(_Spent):
         minimize(
-            value_and_grad,
+            partial(gradients, X=X, y=y),
             theta0,
             jac=True,
             method="L-BFGS-B",
