@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -65,6 +65,8 @@ class MLP:
         activation: str | Activation = "relu",
         loss: str | Loss = "cross_entropy",
     ) -> None:
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a sequence of integers, got {type(layers).__name__}")
         self.layers = tuple(integer(width, "every entry of layers", 1) for width in layers)
         if len(self.layers) < 2:
             raise ValueError(f"layers must hold at least an input and an output width, got {self.layers}")
@@ -80,6 +82,9 @@ class MLP:
             self.groups[f"layer{number}"] = slice(start, stop)
             start = stop
         self.size = start
+
+    def __repr__(self) -> str:
+        return f"MLP({self.layers}, activation={self.activation.name!r}, loss={self.loss.name!r})"
 
     def initialize(
         self,

@@ -47,6 +47,10 @@ class Checkpoint:
     history: History
     metadata: dict[str, Any]
 
+    def __repr__(self) -> str:
+        layers = "-".join(map(str, self.metadata["network"]["layers"]))
+        return f"<Checkpoint: {layers} network, {self.optimizer_state['optimizer']}, {self.history!r}>"
+
     @property
     def theta(self) -> FloatArray:
         """Parameters, shape (n,)."""

@@ -130,6 +130,10 @@ class History:
     snapshots: SnapshotHistory | None
     status: Status
 
+    def __repr__(self) -> str:
+        loss = f", loss {self.loss[-1]:.4g}" if self.loss.size else ""
+        return f"<History: {self.status}, {self.step_loss.size} steps, {self.loss.size} epochs{loss}>"
+
     def to_csv(self, path: str | PathLike[str], table: Table = "epochs") -> None:
         """Write one table as comma-separated values with a header.
 

@@ -114,6 +114,9 @@ def train(
     >>> bool(history.validation_accuracy[-1] > 0.9)
     True
     """
+    if not isinstance(optimizer, Optimizer):
+        kind = optimizer.__name__ + " itself" if isinstance(optimizer, type) else type(optimizer).__name__
+        raise TypeError(f"optimizer must be an Optimizer, built on the initial parameters, got {kind}")
     if (epochs is None) == (steps is None):
         raise ValueError(f"either epochs or steps must be given, got epochs={epochs} and steps={steps}")
     if patience is not None and validation is None:
@@ -333,11 +336,8 @@ class _Run:
         if not resume:
             raise ValueError(f"checkpoint {path!r} exists: pass resume=True to go on from it, or move it away")
         optimizer_state, recorder, metadata = read_run(path)
-        for name, here in self._identity().items():
-            if metadata[name] != here:
-                raise ValueError(
-                    f"checkpoint {path!r} is of another run: {name} was {metadata[name]} there and is {here} here"
-                )
+        if difference := _difference(metadata, self._identity()):
+            raise ValueError(f"checkpoint {path!r} is of another run: {difference}")
         state = metadata["rng"]
         kind, kind_here = state["now"]["bit_generator"], self.rng.bit_generator.state["bit_generator"]
         if kind != kind_here:
@@ -359,6 +359,7 @@ class _Run:
             "data": digest(self.X, self.y),
             "validation": None if self.validation is None else digest(*self.validation),
             "snapshots": None if self.snapshots is None else self.snapshots.describe(),
+            "schedule": None if self.schedule is None else _described(self.schedule),
         }
 
 
@@ -370,3 +371,23 @@ def _shown(record: EpochRecord) -> dict[str, str]:
     if not np.isnan(record.validation_accuracy):
         shown["accuracy"] = f"{record.validation_accuracy:.3f}"
     return shown
+
+
+def _described(schedule: Callable[[int], ArrayLike]) -> str:
+    """Return what tells a schedule from others in every process: its repr, if that is not an address."""
+    text = repr(schedule)
+    return f"a {type(schedule).__name__}" if " at 0x" in text else text
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """Say in which setting two runs differ."""
+    for name, value in here.items():
+        other = there[name]
+        if other == value:
+            continue
+        if name in ("data", "validation") and None not in (other, value):
+            return f"the {'training' if name == 'data' else name} data differ in values, shape or dtype"
+        if isinstance(value, dict) and isinstance(other, dict):
+            return _difference(other, value)
+        return f"{name} was {other} there and is {value} here"
+    return None

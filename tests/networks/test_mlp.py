@@ -537,3 +537,12 @@ def test_parameters_that_are_not_finite_reach_the_gradient():
     value, gradient = net.value_and_grad(theta, X, y)
     assert np.isnan(value)
     assert np.isnan(gradient).any()
+
+
+def test_a_network_says_what_it_is():
+    assert repr(gc.MLP((2, 3), activation="tanh")) == "MLP((2, 3), activation='tanh', loss='cross_entropy')"
+
+
+def test_widths_must_be_a_sequence():
+    with pytest.raises(TypeError, match="layers must be a sequence of integers, got int"):
+        gc.MLP(3)

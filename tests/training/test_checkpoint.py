@@ -257,6 +257,16 @@ def test_a_stopped_run_stays_stopped_for_the_same_callback_and_goes_on_for_anoth
     assert run(tmp_path / "run", callback=stop_after(9))[0].status == "finished"
 
 
+def test_schedules_are_told_by_their_settings_and_functions_by_nothing(tmp_path):
+    first, second = gc.schedules.cosine(0.03, steps=20), gc.schedules.cosine(0.03, steps=30)
+    run(tmp_path / "cosine", epochs=1, schedule=first)
+    with pytest.raises(ValueError, match=r"schedule was cosine\(.*steps=20.*\) there and is cosine\(.*steps=30"):
+        run(tmp_path / "cosine", schedule=second)
+    run(tmp_path / "cosine", schedule=gc.schedules.cosine(0.03, steps=20))
+    run(tmp_path / "own", epochs=1, schedule=lambda step: 0.03)
+    assert run(tmp_path / "own", schedule=lambda step: 0.03)[0].status == "finished"
+
+
 def test_labels_of_any_integer_type_are_the_same_data(tmp_path):
     run(tmp_path / "run", epochs=1)
     optimizer = OPTIMIZERS["alice"](NET.initialize(0))
@@ -380,8 +390,9 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     ("change", "message"),
     [
         ({"batch_size": 8}, "is of another run: batch_size was 16 there and is 8 here"),
-        ({"validation": (X[:8], Y[:8])}, "is of another run: validation was"),
+        ({"validation": (X[:8], Y[:8])}, "is of another run: the validation data differ"),
         ({"validation": None}, "is of another run: validation was .* and is None here"),
+        ({"schedule": gc.schedules.constant(0.03)}, "is of another run: schedule was None there"),
         ({"snapshots": gc.Snapshots()}, "is of another run: snapshots was None there"),
         ({"optimizer": "adam"}, "state must be of Adam, got Alice"),
         ({"optimizer": "single"}, "float32"),
@@ -408,10 +419,10 @@ def test_other_data_and_another_network_are_refused(tmp_path):
     path = tmp_path / "run"
     run(path, epochs=1)
     settings = {"epochs": 2, "batch_size": 16, "validation": (X[:9], Y[:9]), "progress": False, "checkpoint": path}
-    with pytest.raises(ValueError, match="is of another run: data was"):
+    with pytest.raises(ValueError, match="is of another run: the training data differ"):
         gc.train(NET, OPTIMIZERS["alice"](NET.initialize(0)), X + 1, Y, **settings)
     other = gc.MLP((2, 5, 3), activation="tanh")
-    with pytest.raises(ValueError, match=r"is of another run: network was .*'relu'.*'tanh'"):
+    with pytest.raises(ValueError, match="is of another run: activation was relu there and is tanh here"):
         gc.train(other, OPTIMIZERS["alice"](other.initialize(0)), X, Y, **settings)
 
 

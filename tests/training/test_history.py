@@ -112,3 +112,9 @@ def test_a_table_that_there_is_not_is_refused_and_no_file_is_made(tmp_path, tabl
     with pytest.raises(ValueError, match=message):
         run().to_csv(tmp_path / "table.csv", table=table)
     assert not (tmp_path / "table.csv").exists()
+
+
+def test_a_history_says_in_one_line_what_happened(tmp_path):
+    history = run(checkpoint=tmp_path / "run")
+    assert repr(history) == f"<History: finished, 9 steps, 3 epochs, loss {history.loss[-1]:.4g}>"
+    assert repr(gc.load_checkpoint(tmp_path / "run")) == f"<Checkpoint: 2-5-3 network, Alice, {history!r}>"

@@ -481,6 +481,14 @@ def test_a_bad_value_is_refused_before_the_first_step_and_located_in_the_data():
     assert (optimizer.steps, optimizer.evaluations) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "got"), [(gc.Alice, "Alice itself"), ("alice", "str"), (np.zeros(39), "ndarray")]
+)
+def test_something_else_is_no_optimizer(optimizer, got):
+    with pytest.raises(TypeError, match=f"optimizer must be an Optimizer, .* got {got}"):
+        gc.train(NET, optimizer, X20, Y20, **GOOD)
+
+
 def test_parameters_of_another_network_are_refused():
     optimizer = gc.SGD(np.zeros(NET.size + 1), 0.1)
     with pytest.raises(ValueError, match=r"theta must have shape \(39,\), got \(40,\)"):
