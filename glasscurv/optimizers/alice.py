@@ -95,6 +95,10 @@ class Alice(Optimizer):
     -----
     `step` returns the loss at the look-ahead point ν where the gradient was taken.
 
+    V is taken before regularisation, as in the reference. A parameter whose own gradient is always 0, such as a weight
+    of a pixel that never changes, then has no V to bound its step by: with `l1` and the ``"adam"`` limiter it moves by
+    up to lr_max λ₁/ε at once. Regularise with another limiter, or with an ε of the size of typical gradients.
+
     A learning rate for every parameter, lr_i = s_i ℓ, is Alice with the learning rate ℓ on the loss as a function of
     φ = θ/s. There g, h and ρ are s_i g_i, s_i² h_i and s_i³ ρ_i, and with them d is d_i/s_i. So the perturbation of
     coordinate i is lr_i z_i, e_i = (g₊ − g₋)_i/(2 lr_i), new terms of R are divided by lr_i, and the bounds scale with

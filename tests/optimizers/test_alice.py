@@ -1044,3 +1044,11 @@ def test_a_gradient_whose_curvature_would_overflow_is_refused_and_the_state_stay
         optimizer.step(lambda theta: (1.0, size * np.sign(theta - 1 + 1e-9)))
     assert identical(optimizer.state_dict(), before)
     optimizer.load_state_dict(before)
+
+
+@pytest.mark.parametrize(("options", "length"), [({}, 2e-2 * 1e-3 / 1e-8), ({"limiter": "sgdm"}, 2e-2 * 1e-3)])
+def test_regularisation_alone_is_bounded_by_eps_with_the_adam_limiter_and_by_itself_with_the_other(options, length):
+    optimizer = gc.Alice(np.ones(3), lr=1e-2, l1=1e-3, step_fraction=1.0, rng=0, **options)
+    for _ in range(11):  # ten that gather, one that moves
+        optimizer.step(lambda theta: (0.0, np.zeros(3)))
+    np.testing.assert_allclose(1 - optimizer.theta, length, rtol=1e-6)
