@@ -20,10 +20,11 @@ class NonFiniteError(ValueError, FloatingPointError):
 
 
 def real_array(value: ArrayLike, name: str) -> FloatArray:
-    """Return `value` as a float32 or float64 array; integers become float64; nothing else passes."""
+    """Return `value` as a native float32 or float64 array; integers become float64; nothing else passes."""
     array = np.asarray(value)
-    if array.dtype in (np.float32, np.float64):
-        return array
+    native = array.dtype.newbyteorder("=")
+    if native in (np.float32, np.float64):
+        return array.astype(native, copy=False)
     if np.issubdtype(array.dtype, np.integer):
         return array.astype(np.float64)
     raise TypeError(f"{name} must be real numbers (float32, float64 or integers), got dtype {array.dtype}")

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -121,6 +122,7 @@ def test_a_split_copies_and_keeps_types():
         (np.ones(3), [0, 1, 2], {}, r"X must have shape \(rows, columns\)"),
         ([[1.0], [np.nan]], [0, 1], {}, r"X must be finite, got nan at index \(1, 0\)"),
         (np.ones((2, 1)), [0.0, np.inf], {}, r"y must be finite, got inf at index 1"),
+        (np.ones((2, 1)), np.array([1, 2**63], np.uint64), {}, r"y must fit int64, got 9223372036854775808"),
         (np.ones((2, 1)), [0, 1], {"validation": 0}, r"validation must be in \(0, 1\), got 0"),
         (np.ones((2, 1)), [0, 1], {"validation": 1.0}, r"validation must be in \(0, 1\), got 1.0"),
     ],
@@ -205,6 +207,11 @@ def test_an_archive_comes_back_as_it_was_written(tmp_path, save):
         ({"X": np.ones((2, 1)), "y": [1]}, ValueError, r"y of .* must have one entry for each of the 2 rows of X of"),
         ({"X": np.array([[1, None]]), "y": [1]}, ValueError, r"not a whole .npz archive of numbers: Object arrays"),
         ({"X": [[np.inf]], "y": [1]}, ValueError, r"X of .*data.npz must be finite, got inf"),
+        (
+            {"X": [[1]], "y": np.array([2**64 - 1], np.uint64)},
+            ValueError,
+            r"y of .*data.npz must fit int64, got 18446744",
+        ),
         ({"X": [["a"]], "y": [1]}, TypeError, r"X of .*data.npz must be real numbers"),
     ],
 )
@@ -212,6 +219,63 @@ def test_an_archive_without_numbers_that_fit_is_refused(tmp_path, arrays, error,
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(error, match=message):
         gc.data.load_npz(tmp_path / "data.npz")
+
+
+def test_an_archive_of_the_other_byte_order_becomes_native(tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.array([[1.5], [2]], ">f8"), y=np.array([3, 4], ">i4"))
+    X, y = gc.data.load_npz(tmp_path / "data.npz")
+    assert (X.dtype, y.dtype) == (np.float64, np.int64)
+    assert (X.tolist(), y.tolist()) == ([[1.5], [2]], [3, 4])
+
+
+def zipped(path, members, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+def npy(shape=(2, 1), values=(1.0, 2.0)):
+    header = str({"descr": "<f8", "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + np.array(values).tobytes()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_within_an_archive_is_refused_wherever_it_is(tmp_path, compression):
+    path = tmp_path / "data.npz"
+    zipped(path, {"X": npy(), "y": npy((2,))}, compression)
+    whole = path.read_bytes()
+    expected = gc.data.load_npz(path)
+    outcomes = set()
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
+        try:
+            found = gc.data.load_npz(path)
+        except ValueError as error:
+            outcomes.add("refused" if "data.npz" in str(error) else str(error))
+        else:  # what the archive does not need, such as the time
+            assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+            outcomes.add("read")
+    assert outcomes == {"refused", "read"}
+
+
+def test_an_archive_that_asks_for_all_memory_is_refused(tmp_path):
+    zipped(tmp_path / "data.npz", {"X": npy((2**50, 2)), "y": npy((2,))})
+    with pytest.raises(ValueError, match=r"data.npz is not a whole .npz archive of numbers: Unable to allocate"):
+        gc.data.load_npz(tmp_path / "data.npz")
+
+
+def test_an_encrypted_archive_is_refused(tmp_path):
+    path = tmp_path / "data.npz"
+    zipped(path, {"X": npy(), "y": npy((2,))})
+    content = bytearray(path.read_bytes())
+    for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flags of each member, twice in the file
+        start = content.find(magic)
+        while start >= 0:
+            content[start + offset] |= 1
+            start = content.find(magic, start + 4)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"data.npz is not a whole .npz archive of numbers: .*encrypted, password"):
+        gc.data.load_npz(path)
 
 
 def test_what_is_no_archive_is_refused(tmp_path):
@@ -267,8 +331,32 @@ def test_whole_targets_are_labels_with_and_without_a_header(tmp_path, text, X, y
 
 
 def test_targets_beyond_the_whole_floats_stay_floats(tmp_path):
-    assert gc.data.load_csv(csv_file(tmp_path, "1,9007199254740992\n"))[1].dtype == np.int64
-    assert gc.data.load_csv(csv_file(tmp_path, "1,9007199254740994\n"))[1].dtype == np.float64
+    assert gc.data.load_csv(csv_file(tmp_path, "1,9007199254740991\n"))[1].tolist() == [2**53 - 1]
+    for number in (2**53 - 1, 1 - 2**53):
+        assert gc.data.load_csv(csv_file(tmp_path, f"1,{number}\n"))[1].dtype == np.int64
+    for number in (2**53, 2**53 + 1, -(2**53) - 1):  # the second is read as the first
+        assert gc.data.load_csv(csv_file(tmp_path, f"1,{number}\n"))[1].dtype == np.float64
+
+
+def test_names_that_read_as_numbers_do_not_make_a_header_a_row(tmp_path):
+    for header in ("width,inf,kind", "NaN,infinity,kind", ",nan,kind", "1_000,a,b"):
+        X, y = gc.data.load_csv(csv_file(tmp_path, f"{header}\n1,2,0\n3,4,1\n"))
+        assert (X.tolist(), y.tolist()) == ([[1, 2], [3, 4]], [0, 1])
+    assert gc.data.load_csv(csv_file(tmp_path, "a,inf\n1,2\n"), target="inf")[1].tolist() == [2]
+
+
+@pytest.mark.parametrize("header", ["0,1,2", "0, 1, 2 "])
+def test_a_first_line_that_may_be_the_header_of_pandas_is_pointed_out(tmp_path, header):
+    path = csv_file(tmp_path, f"{header}\n5,6,1\n")
+    with pytest.warns(UserWarning, match=r"data.csv, 0,1,2…, is read as numbers: .* write with header=False") as caught:
+        X, _ = gc.data.load_csv(path)
+    assert caught[0].filename == __file__
+    assert X.tolist() == [[0, 1], [5, 6]]
+
+
+@pytest.mark.parametrize("text", ["0,1\n5,0\n", "0.0,1,2\n", "1,2,3\n", "5,6,7\n0,1,2\n", "x,y,z\n0,1,2\n"])
+def test_other_first_lines_pass_without_a_warning(tmp_path, text):
+    gc.data.load_csv(csv_file(tmp_path, text))
 
 
 def test_a_named_column_holds_the_targets(tmp_path):
@@ -290,6 +378,9 @@ def test_a_named_column_holds_the_targets(tmp_path):
         ("1,2\n3,4,5\n", None, r"data.csv, line 2: 3 columns, but the first line has 2"),
         ("a,b\n1,2\n\n3\n", None, r"data.csv, line 4: 1 columns, but the first line has 2"),
         ("a,b\n1,2\n3,cat\n", None, r"data.csv, line 3, column 2 \(b\): 'cat' is not a number"),
+        ("1,2\n1_000,2\n", None, r"data.csv, line 2, column 1: '1_000' is not a number"),
+        ("nan,inf\n1,2\n", None, r"data.csv, line 1, column 1: must be finite, got nan"),
+        (",nan\n1,2\n", None, r"data.csv, line 1, column 1: nothing, where a number was expected"),
         ("1,cat\n", None, r"data.csv, line 1, column 2: 'cat' is not a number"),
         ("1,2\n,4\n", None, r"data.csv, line 2, column 1: nothing, where a number was expected"),
         ("a,b\nnan,4\n", None, r"data.csv, line 2, column 1 \(a\): must be finite, got nan"),

@@ -27,6 +27,17 @@ def test_real_arrays_are_passed_on_without_a_copy(dtype):
     assert v.real_array(array, "x") is array
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_of_the_other_byte_order_become_native(dtype):
+    values = np.array([1.5, -2.0, 1e30], dtype)
+    swapped = values.astype(values.dtype.newbyteorder())
+    array = v.real_array(swapped, "x")
+    assert array.dtype == dtype
+    assert array.dtype.isnative
+    assert array.tobytes() == values.tobytes()
+    assert swapped.dtype != dtype
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
 def test_integers_become_float64(dtype):
     array = v.real_array(np.arange(3, dtype=dtype), "x")

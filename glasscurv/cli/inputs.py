@@ -80,13 +80,19 @@ def make_network(split: Split, layers: str, activation: str, loss: str | None) -
     elif not labelled:
         raise ValueError("--loss cross_entropy needs labels, and the targets of these data are no whole numbers")
     else:
-        outputs = 1 + int(max(split.y.max(), split.y_validation.max()))
-        if outputs > len(split.y):
-            raise ValueError(
-                f"the targets are whole numbers up to {outputs - 1}, too many for labels of {len(split.y)} rows: "
-                "use --loss mse"
-            )
+        outputs = _classes(split)
     return MLP((split.X.shape[1], *hidden_widths(layers), outputs), activation=activation, loss=loss)
+
+
+def _classes(split: Split) -> int:
+    """Return the number of classes: the greatest label and one, for labels start at 0."""
+    low, high = (int(extreme([extreme(split.y), extreme(split.y_validation)])) for extreme in (np.min, np.max))
+    if low < 0 or high >= len(split.y):  # more classes than rows: values rather than labels
+        raise ValueError(
+            f"labels must be 0 … k−1, of k classes in at least as many rows; the targets are whole numbers "
+            f"from {low} to {high} in {len(split.y)} training rows: --loss mse takes them as values"
+        )
+    return high + 1
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:

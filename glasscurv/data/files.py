@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
 from os import PathLike
 from typing import Any
@@ -16,7 +17,7 @@ from glasscurv._typing import FloatArray
 from glasscurv.data.splits import paired
 
 LARGEST_WHOLE = 2.0**53
-"""Beyond it floats skip integers, so that a label may not be the one that was written."""
+"""From it on floats skip integers, so that a label may not be the one that was written."""
 
 Row = tuple[int, list[str]]
 
@@ -53,15 +54,16 @@ def load_npz(path: str | PathLike[str]) -> tuple[FloatArray, NDArray[Any]]:
     ((3, 2), [0, 1, 1])
     """
     arrays: dict[str, NDArray[Any]] = {}
-    try:
-        # By hand rather than by np.load, which takes any other file for a pickle and says so.
-        with zipfile.ZipFile(path) as archive:
-            held = [name.removesuffix(".npy") for name in archive.namelist()]
-            for name in {"X", "y"} & set(held):
-                with archive.open(f"{name}.npy") as file:
-                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, KeyError) as error:
-        raise ValueError(f"{path} is not a whole .npz archive of numbers: {error}") from error
+    with open(path, "rb") as file:
+        try:
+            # By hand rather than by np.load, which takes any other file for a pickle and says so.
+            with zipfile.ZipFile(file) as archive:
+                held = [name.removesuffix(".npy") for name in archive.namelist()]
+                for name in {"X", "y"} & set(held):
+                    with archive.open(f"{name}.npy") as member:
+                        arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+        except Exception as error:  # damage and encryption have as many as the decompressors, and MemoryError
+            raise ValueError(f"{path} is not a whole .npz archive of numbers: {error}") from error
     for name in ("X", "y"):
         if name not in arrays:
             raise ValueError(f"{path} lacks {name}; it holds {', '.join(held) or 'nothing'}")
@@ -71,7 +73,7 @@ def load_npz(path: str | PathLike[str]) -> tuple[FloatArray, NDArray[Any]]:
 def load_csv(path: str | PathLike[str], target: str | None = None) -> tuple[FloatArray, NDArray[Any]]:
     r"""Read inputs and targets from comma-separated numbers.
 
-    The first line is a header if none of its fields is a number. Empty lines are skipped.
+    The first line is a header if one of its fields is a word and none is a finite number. Empty lines are skipped.
 
     Parameters
     ----------
@@ -94,6 +96,12 @@ def load_csv(path: str | PathLike[str], target: str | None = None) -> tuple[Floa
     ValueError
         An empty file, lines of different lengths, something that is not a finite number (with its line and column),
         or no such target.
+
+    Warns
+    -----
+    UserWarning
+        The first line is 0, 1, 2, … with three columns or more: it is read as numbers, and may be the header that
+        pandas writes for columns without names. With two columns there is no telling.
 
     Examples
     --------
@@ -122,7 +130,7 @@ def load_csv(path: str | PathLike[str], target: str | None = None) -> tuple[Floa
         raise ValueError(f"{path} holds a header and no numbers")
     table = np.stack(numbers)
     y = table[:, column]
-    whole = bool((y == np.round(y)).all()) and bool((np.abs(y) <= LARGEST_WHOLE).all())
+    whole = bool((y == np.round(y)).all()) and bool((np.abs(y) < LARGEST_WHOLE).all())
     return np.delete(table, column, axis=1), y.astype(np.int64) if whole else y.copy()
 
 
@@ -137,17 +145,28 @@ def _header(row: Row | None, path: str | PathLike[str]) -> tuple[list[str] | Non
     """Tell a header from numbers: the names or None, and the rows already read."""
     if row is None:
         raise ValueError(f"{path} is empty")
-    if any(_is_number(field) for field in row[1]):
+    names = [field.strip() for field in row[1]]
+    values = [_value(name) for name in names]
+    if not any(name and value is None for name, value in zip(names, values, strict=True)) or any(
+        value is not None and math.isfinite(value) for value in values
+    ):
+        if len(names) > 2 and names == [str(k) for k in range(len(names))]:
+            warnings.warn(
+                f"the first line of {path}, {names[0]},{names[1]},{names[2]}…, is read as numbers: if it is the header "
+                "that pandas writes for columns without names, write with header=False",
+                UserWarning,
+                stacklevel=3,
+            )
         return None, [row]
-    return [field.strip() for field in row[1]], []
+    return names, []
 
 
-def _is_number(field: str) -> bool:
+def _value(field: str) -> float | None:
+    """Return the number that a field holds, None if it holds none; 1_000 is one in Python alone."""
     try:
-        float(field)
+        return None if "_" in field else float(field)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _target_column(target: str | None, header: list[str] | None, width: int, path: str | PathLike[str]) -> int:
@@ -166,19 +185,14 @@ def _numbers(row: Row, width: int, header: list[str] | None, path: str | PathLik
     line, fields = row
     if len(fields) != width:
         raise ValueError(f"{path}, line {line}: {len(fields)} columns, but the first line has {width}")
-    try:
-        numbers = np.array([float(field) for field in fields])
-        if np.isfinite(numbers).all():
-            return numbers
-    except ValueError:
-        pass
-    for column, field in enumerate(fields):
+    numbers = np.array([_value(field) for field in fields], np.float64)  # nan for None
+    for column in np.flatnonzero(~np.isfinite(numbers)).tolist():
+        field = fields[column]
         name = f" ({header[column]})" if header is not None else ""
         where = f"{path}, line {line}, column {column + 1}{name}"
         if not field.strip():
             raise ValueError(f"{where}: nothing, where a number was expected")
-        if not _is_number(field):
+        if _value(field) is None:
             raise ValueError(f"{where}: {field!r} is not a number")
-        if not np.isfinite(float(field)):
-            raise ValueError(f"{where}: must be finite, got {field}")
-    raise AssertionError("a line that is not finite numbers has a field that is not one")
+        raise ValueError(f"{where}: must be finite, got {field}")
+    return numbers

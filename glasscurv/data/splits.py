@@ -78,6 +78,8 @@ def paired(X: ArrayLike, y: ArrayLike, X_name: str, y_name: str) -> tuple[FloatA
     """Return inputs (m, d) and as many targets, finite; integer targets become int64."""
     inputs, targets = matrix(X, X_name), np.asarray(y)
     if np.issubdtype(targets.dtype, np.integer):
+        if targets.size and (largest := int(targets.max())) > np.iinfo(np.int64).max:
+            raise ValueError(f"{y_name} must fit int64, got {largest}")
         targets = targets.astype(np.int64)
     else:
         targets = finite(real_array(targets, y_name), y_name)

@@ -216,10 +216,24 @@ def test_mistakes_are_one_line(refused, arguments, message):
 
 
 def test_whole_numbers_that_are_no_labels_are_pointed_out(refused, here):
-    write_table(here / "prices.csv", 1000 * np.arange(30))
-    assert "the targets are whole numbers up to 29000, too many for labels of 24 rows: use --loss mse" in refused(
-        "train", "--data", "prices.csv"
-    )
+    for name, y, extent in [
+        ("prices.csv", 1000 * np.arange(30), "0 to 29000 in 24"),
+        ("signs.npz", 2 * (np.arange(30) % 2) - 1, "-1 to 1 in 24"),
+        ("negative.npz", -np.ones(30, int), "-1 to -1 in 24"),
+        ("identity.npz", np.array([0, 10**9] * 15), "0 to 1000000000 in 24"),
+    ]:
+        write_table(here / name, y)
+        message = (
+            "labels must be 0 … k−1, of k classes in at least as many rows; the targets are whole numbers "
+            f"from {extent} training rows: --loss mse takes them as values"
+        )
+        for command in ("train", "profile", "compare"):
+            assert message in refused(command, "--data", name)
+
+
+def test_labels_from_one_leave_an_output_without_rows(record, here):
+    write_table(here / "months.npz", 1 + np.arange(30) % 12)
+    assert record("train", "--data", "months.npz", "--layers", 5, "--epochs", 1)["layers"] == [3, 5, 13]
 
 
 def test_data_that_do_not_fit_the_checkpoint_are_refused(cli, refused):
