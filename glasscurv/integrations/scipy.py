@@ -19,6 +19,11 @@ from glasscurv.optimizers import Alice
 DEFAULTS: dict[str, Any] = {"betas": (0.8, 0.9), "lookahead": 2.0, "step_fraction": 2.0, "glass": False}
 OPTIONS = [name for name in inspect.signature(Alice).parameters if name not in ("theta0", "lr", "rng", "l1", "l2")]
 RELATIVE_LENGTH = 0.1  # of the perturbations, in learning rates
+FIRST_LENGTHS = 10.0
+CONFIRMING_LENGTHS = 1e3
+CONFIRMED_LENGTHS = 10.0
+CONFIRMATIONS = 1
+LEAP = 10.0
 CONVERGED, EXHAUSTED, NON_FINITE, STOPPED = 0, 1, 2, 99  # 99 is SciPy's own status after StopIteration
 
 Callback = Callable[..., object]
@@ -217,36 +222,30 @@ class _Search:
         self._objective, self._tol, self._gtol = objective, tol, gtol
         self._first_lr = self._lr = lr
         self._rng, self._options = rng, options
+        self._window = 20 + 4 * objective.x.size
+        self._descent_start, self._confirming, self._confirmations = objective.x, False, 0
         self.steps = 0
 
     def run(self, maxiter: int, callback: Callable[[], bool]) -> tuple[int, str]:
         """Return the status and the message with which the search ended."""
         best = self._objective
-        optimizer = self._fresh()
         try:
             best(best.x)
         except NonFiniteError:
             return NON_FINITE, "The value or the gradient at x0 is not finite."
-        window = 20 + 4 * best.x.size
-        start, moves = best.x, 0
+        self._lr = self._first_lr = max(self._lr, FIRST_LENGTHS * self._shortest())
+        self._scale_eps()
+        self._fresh()
         while (end := self._end(maxiter)) is None:
             try:
-                optimizer.step(best)
+                self._optimizer.step(best)
             except NonFiniteError:
                 return NON_FINITE, f"A value or gradient in step {self.steps + 1} was not finite, or too large."
             self.steps += 1
             if callback():
                 return STOPPED, "`callback` raised `StopIteration`."
-            moves += not optimizer._warming_up(optimizer.steps)
-            if moves == window:
-                progress = float(abs(best.x - start).max())
-                if progress < self._lr:
-                    self._lr /= 2
-                    optimizer = self._fresh()
-                elif progress > window * self._lr / 2:
-                    self._lr *= 2
-                    self._set_lr(optimizer)
-                start, moves = best.x, 0
+            if self._optimizer.steps == self._judged_at:
+                self._judge()
         return end
 
     def _end(self, maxiter: int) -> tuple[int, str] | None:
@@ -254,22 +253,67 @@ class _Search:
         best = self._objective
         if abs(best.gradient).max() <= self._gtol:
             return CONVERGED, f"No entry of the gradient is larger than gtol = {self._gtol:g}."
-        if self._lr < self._tol * max(1.0, float(abs(best.x).max())):
+        if self._confirmations == CONFIRMATIONS:
             return CONVERGED, f"Steps of the relative length tol = {self._tol:g} lead no further."
         if self.steps == maxiter:
             return EXHAUSTED, f"Reached the largest number of steps, maxiter = {maxiter}."
         return None
 
-    def _fresh(self) -> Alice:
-        """Return Alice at the best point, without a memory of the path there."""
-        optimizer = Alice(self._objective.x, lr=self._first_lr, rng=self._rng, **self._options)
-        self._set_lr(optimizer)
-        return optimizer
+    def _judge(self) -> None:
+        """Fit the learning rate to the progress of a window of moving steps."""
+        progress = self._distance(self._window_start)
+        if progress < self._lr:
+            if self._lr / 2 < self._shortest():
+                self._start_again()
+            else:
+                self._lr /= 2
+            self._fresh()
+            return
+        if progress > self._window * self._lr / 2:
+            self._lr *= 2
+        self._lr = max(self._lr, self._shortest())  # which grows with the best point
+        self._set_lr()
+        self._open_window()
 
-    def _set_lr(self, optimizer: Alice) -> None:
-        optimizer.lr = self._lr  # scales bounds that the caller chose, too
+    def _start_again(self) -> None:
+        """Choose the learning rate of a descent that confirms the one that ends here, or improves on it."""
+        shortest, moved = self._shortest(), self._distance(self._descent_start)
+        again = min(self._first_lr, CONFIRMING_LENGTHS * shortest)
+        if self._confirming:
+            unmoved = moved <= CONFIRMED_LENGTHS * shortest
+            self._confirmations = self._confirmations + 1 if unmoved else 0
+            if not unmoved:
+                again = max(again, LEAP * moved)
+        self._confirming, self._descent_start, self._lr = True, self._objective.x, again
+
+    def _distance(self, start: FloatArray) -> float:
+        """Return how far the best point has moved in its fastest coordinate."""
+        return float(abs(self._objective.x - start).max())
+
+    def _shortest(self) -> float:
+        return self._tol * max(1.0, float(abs(self._objective.x).max()))
+
+    def _scale_eps(self) -> None:
+        """Make Alice's eps negligible beside the gradient: a fixed one would have its unit."""
+        if "eps" not in self._options:
+            limits = np.finfo(self._objective.x.dtype)
+            largest = float(abs(self._objective.gradient).max())
+            self._options["eps"] = max(float(limits.eps) ** 2 * largest, float(limits.tiny))
+
+    def _fresh(self) -> None:
+        """Start Alice at the best point, without a memory of the path there."""
+        self._optimizer = Alice(self._objective.x, lr=self._first_lr, rng=self._rng, **self._options)
+        self._set_lr()
+        self._open_window(int(1 / (1 - self._optimizer.betas[0])))
+
+    def _open_window(self, warm_up: int = 0) -> None:
+        self._window_start = self._objective.x
+        self._judged_at = self._optimizer.steps + warm_up + self._window
+
+    def _set_lr(self) -> None:
+        self._optimizer.lr = self._lr  # scales bounds that the caller chose, too
         if self._options.get("length") is None:
-            optimizer.length = RELATIVE_LENGTH * self._lr
+            self._optimizer.length = RELATIVE_LENGTH * self._lr
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
