@@ -126,9 +126,9 @@ def minimize_alice(
 
     What to expect: with its coordinate-wise curvature Alice converges linearly on smooth functions, at a rate set by
     their coupling. Where BFGS works it takes far fewer evaluations: 41 on Rosenbrock's function in two dimensions, and
-    Alice 13,000; a coupled quadratic of condition 10⁴ took 16,000. On piecewise-linear functions of 2 to 10 parameters
+    Alice 13,000; a coupled quadratic of condition 10⁴ took 16,000. On piecewise-linear functions of 2 to 20 parameters
     (weighted sums, maxima of absolute values or of affine functions, absolute residuals, leaky units) it came within
-    1e-7 of the minimum from all starts measured, in 2,200 to 4,800 evaluations. BFGS and L-BFGS-B stall at kinks of
+    2e-7 of the minimum from 35 random starts, in 1,800 to 12,000 evaluations. BFGS and L-BFGS-B stall at kinks of
     most maxima, but are more exact and ten times faster on absolute residuals. Down the kink of
     |x₀ − x₁| + w |x₀ + x₁|, with w from 0.001 to 0.3, it came within 1e-9, in 2,000 to 17,000 evaluations.
 
