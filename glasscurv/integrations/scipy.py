@@ -134,8 +134,8 @@ def minimize_alice(
 
     Success at a kink is no proof of a minimum. Where several kinks meet, the directions that still lead down may be
     so few, and so flat, that no step finds one. On maxima of affine functions plus a weighted sum of absolute values,
-    8 of 12 random ones ended with success 1e-4 to 5e-3 above the minimum, at points where the steepest descent left
-    had a slope of 0.01 beside gradients of 2.
+    8 of 12 random ones ended with success 1e-4 to 5e-3 above the minimum; at three of these points the steepest descent
+    left had a slope of 0.01.
 
     Examples
     --------
