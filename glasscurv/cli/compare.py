@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from glasscurv import comparison
+from glasscurv import _validation, comparison
 from glasscurv.cli import inputs, options
 from glasscurv.cli.output import (
     check_figure,
+    check_readable,
     check_writable,
     make_table,
     note,
@@ -22,6 +24,7 @@ from glasscurv.cli.output import (
     print_json,
     print_table,
     save_figure,
+    saves_nothing,
 )
 from glasscurv.comparison import Comparison, Method
 
@@ -39,6 +42,7 @@ FIRST_TUNING_SEED = 1001
 
 
 def compare(
+    context: typer.Context,
     data: options.Data = "digits",
     labels: options.Labels = None,
     validation: options.Validation = None,
@@ -120,24 +124,31 @@ def compare(
     check_figure(plot)
     check_writable(save, "--save", (".json",))
     if load is not None:
+        check_readable(load, "--load")
+        if given := options.given(context, but=("load", "save", "plot", "as_json", "quiet")):
+            raise ValueError(f"{given[0]} is for running, and --load shows what was run before")
         found = Comparison.from_json(load)
     else:
+        if target is not None:
+            _validation.number(target, "--target", 0, 1 if metric is Metric.validation_accuracy else math.inf)
         split = inputs.load_data(data, labels, validation)
         network = inputs.make_network(split, layers, activation.value, None if loss is None else loss.value)
-        found = comparison.compare(
-            _methods(optimizer or OPTIMIZERS, tune),
-            network,
-            inputs.fit_data(split, network, "float64"),
-            seeds=range(seeds),
-            epochs=epochs,
-            batch_size=batch_size,
-            target=target,
-            metric=metric.value,
-            lr_grid=None if lr_grid is None else _grid(lr_grid),
-            tuning_seeds=range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning_seeds),
-            workers=workers,
-            progress=not quiet,
-        )
+        inputs.check_memory(network, "float64", len(split.X), workers)
+        with saves_nothing():
+            found = comparison.compare(
+                _methods(optimizer or OPTIMIZERS, tune),
+                network,
+                inputs.fit_data(split, network, "float64"),
+                seeds=range(seeds),
+                epochs=epochs,
+                batch_size=batch_size,
+                target=target,
+                metric=metric.value,
+                lr_grid=None if lr_grid is None else _grid(lr_grid),
+                tuning_seeds=range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning_seeds),
+                workers=workers,
+                progress=not quiet,
+            )
     if save is not None:
         found.to_json(save)
         note(f"comparison: {save}")
@@ -162,9 +173,14 @@ def _methods(texts: Sequence[str], tune: bool) -> list[Method]:
 def _grid(text: str) -> tuple[float, float, int]:
     try:
         low, high, count = text.split(",")
-        return float(low), float(high), int(count)
+        grid = float(low), float(high), int(count)
     except ValueError:
         raise ValueError(f"--lr-grid must be LOW,HIGH,COUNT, such as 1e-4,1e-1,7, got {text!r}") from None
+    try:
+        comparison.learning_rates("sgd", grid)
+    except ValueError as error:
+        raise ValueError(f"--lr-grid {text}: {error}") from None
+    return grid
 
 
 def _record(found: Comparison) -> dict[str, Any]:

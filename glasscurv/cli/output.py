@@ -5,22 +5,40 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+INTERRUPTED = 130  # the exit status that shells give to what Ctrl-C ends
 FIGURES = (".png", ".svg", ".pdf")
 
 
 def note(text: str) -> None:
     """Tell the user something that is no result."""
     print(text, file=sys.stderr)
+
+
+@contextmanager
+def saves_nothing() -> Iterator[None]:
+    """Say after Ctrl-C that the work is lost, and end with its exit status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note("interrupted: nothing was saved")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def count(number: int, thing: str) -> str:
+    """Return so many things, in the plural unless there is one."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def print_json(record: Mapping[str, Any]) -> None:
@@ -69,21 +87,35 @@ def _rounded(value: float, digits: int) -> str:
     return f"{float(f'{value:.{digits}g}'):.10g}"
 
 
-def check_writable(path: Path | None, option: str, suffixes: tuple[str, ...]) -> None:
+def check_writable(path: Path | None, option: str, suffixes: tuple[str, ...] = ()) -> None:
     """Refuse a file that could not be written in the end, before anything is computed."""
     if path is None:
         return
-    if path.suffix.lower() not in suffixes:
+    if not path.name:
+        raise ValueError(f"{option} must name a file, got {str(path)!r}")
+    if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"{option} must end in {', '.join(suffixes)}, got {path}")
-    check_folder(path, option)
+    try:
+        if not path.parent.is_dir():
+            raise ValueError(f"{option}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise ValueError(f"{option} must be a file, and {path} is a folder")
+        existed = path.exists()
+        # Rights do not tell: a file system may be read-only, a name too long.
+        with open(path, "ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise ValueError(f"{option}: {path} cannot be written: {error.strerror}") from error
 
 
-def check_folder(path: Path, option: str) -> None:
-    """Refuse a file in a folder that does not exist, or that is a folder."""
-    if not path.parent.is_dir():
-        raise ValueError(f"{option}: there is no folder {path.parent}")
+def check_readable(path: Path, what: str) -> None:
+    """Refuse a file that is none."""
     if path.is_dir():
-        raise ValueError(f"{option} must be a file, and {path} is a folder")
+        raise ValueError(f"{what} must be a file, and {path} is a folder")
+    if not path.exists():
+        raise ValueError(f"{what}: there is no file {path}")
 
 
 def check_figure(path: Path | None) -> None:
