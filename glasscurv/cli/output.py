@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -57,34 +58,64 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def make_table(title: str, columns: Mapping[str, str]) -> Table:
-    """Return an empty table with titles of columns, the first of texts and the others of numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+def make_table(columns: Mapping[str, str]) -> Table:
+    """Return an empty table with titles of columns, the first of texts, which may wrap, and the others of numbers."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for k, heading in enumerate(columns.values()):
-        table.add_column(heading, justify="right" if k else "left", overflow="fold")
+        table.add_column(heading, justify="right" if k else "left", overflow="fold", no_wrap=bool(k))
     return table
+
+
+def fits(table: Table) -> bool:
+    """Tell whether the terminal is wide enough for a table."""
+    console = _console()
+    return console.measure(table, options=console.options.update_width(10**4)).maximum <= console.width
 
 
 def print_table(table: Table) -> None:
     """Print a table, as wide as it needs to be where the output is no terminal."""
+    console = _console()
+    with console.capture() as captured:
+        console.print(table)
+    lines = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    print("\n" + lines.strip("\n") + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print a paragraph, its lines as long as the terminal allows."""
+    console = _console()
+    print(
+        text if not console.is_terminal else fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    )
+
+
+def _console() -> Console:
     console = Console()
     if not console.is_terminal:
         console.width = 200
-    console.print(table)
+    return console
+
+
+LARGEST_PLAIN, SMALLEST_PLAIN = 1e6, 1e-4
+"""Numbers in between are written without an exponent."""
 
 
 def number(value: float, interval: float = math.nan, digits: int = 4) -> str:
-    """Return a number as text, with its interval where there is one; a dash for nan."""
+    """Return a number as text; with its interval, where there is one, to the same decimal; a dash for nan."""
     if math.isnan(value):
         return "–"
-    if interval < 1e-12 * abs(value):  # rounding of equal numbers
-        interval = 0.0
-    return _rounded(value, digits) + ("" if math.isnan(interval) else f" ± {_rounded(interval, 2)}")
-
-
-def _rounded(value: float, digits: int) -> str:
-    """Return the digits that count, with an exponent only for what is small or huge."""
-    return f"{float(f'{value:.{digits}g}'):.10g}"
+    if math.isinf(value):
+        return str(value)
+    # No interval says nothing, nor does that of equal runs, whose numbers differ by rounding at most.
+    if not 1e-9 * abs(value) < interval < math.inf:
+        return f"{float(f'{value:.{digits}g}') + 0.0:.10g}"
+    size = max(abs(value), interval)
+    exponent = 0 if SMALLEST_PLAIN <= size < LARGEST_PLAIN else math.floor(math.log10(size))
+    scaled, half = value / 10.0**exponent, interval / 10.0**exponent
+    # Two digits of the interval; rounding it first, because 0.0996 has two digits as 0.10.
+    decimals = max(1 - math.floor(math.log10(float(f"{half:.1e}"))), 0)
+    text = f"{round(scaled, decimals) + 0.0:.{decimals}f} ± {half:.{decimals}f}"
+    return f"({text})e{exponent:+03d}" if exponent else text
 
 
 def check_writable(path: Path | None, option: str, suffixes: tuple[str, ...] = ()) -> None:

@@ -15,11 +15,13 @@ from glasscurv.cli import inputs, options
 from glasscurv.cli.output import (
     check_figure,
     check_readable,
+    count,
     make_table,
     number,
     plain,
     print_json,
     print_table,
+    print_text,
     save_figure,
     saves_nothing,
 )
@@ -205,11 +207,11 @@ def _record(found: CurvatureProfile, network: MLP, rows: int) -> dict[str, Any]:
 
 def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
     widths = "-".join(map(str, network.layers))
-    table = make_table(
-        f"{widths} {network.activation.name} network on {rows} rows, movements of length {found.length:g}, "
-        f"{found.evaluations} gradient evaluations",
-        COLUMNS,
+    print_text(
+        f"{widths} {network.activation.name} network on {count(rows, 'row')}, movements of length {found.length:g}, "
+        f"{count(found.evaluations, 'gradient')}"
     )
+    table = make_table(COLUMNS)
     for k, group in enumerate(found.groups):
         measures = (found.glass_density, found.hessian_abs, found.hessian_rms, found.hessian_diagonal)
         table.add_row(
@@ -220,10 +222,12 @@ def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
             number(100 * found.glass_share[k], digits=3),
         )
     print_table(table)
-    print("g²/l is gradient² per length, g/l gradient per length; the share is that of the bend beyond the Hessian.")
+    print_text(
+        "g²/l is gradient² per length, g/l gradient per length; the share is that of the bend beyond the Hessian."
+    )
     print("Where is it glass?")
     for k, (group, verdict) in enumerate(zip(found.groups, found.verdict, strict=True)):
-        print(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
+        print_text(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
 
 
 def _exponent(found: CurvatureProfile, k: int) -> str:

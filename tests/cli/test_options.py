@@ -1,6 +1,7 @@
 """Options, data and mistakes, in this process."""
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -500,6 +501,35 @@ def test_the_table_says_what_to_beware_of(cli):
     assert "0 of 2" in out
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_tables_fit_the_terminal(cli, monkeypatch, columns):
+    cli(
+        "compare", *TINY, "--seeds", 2, "--optimizer", "sgd:momentum=0.9,lr=0.1", "--optimizer", "adam:lr=0.02",
+        "--target", 0.69, "--save", "found.json", "--quiet",
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = re.sub(r"\x1b\[[0-9;]*m", "", cli("compare", "--load", "found.json")[1])
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert max(map(len, lines)) <= columns
+    assert sum(line.split()[:1] == ["method"] for line in lines) == (1 if columns == 200 else 2)
+    headings = {word for line in lines for word in line.split()}
+    assert {"accuracy", "validation", "gradients", "steps", "seconds", "reached"} <= headings
+    profile = cli("profile", *TINY[:4], "--epochs", 0, "--samples", 2)[1]
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()) for line in profile.splitlines()) <= max(columns, 80)
+
+
+def test_tables_in_files_have_no_trailing_blanks_and_count_in_words(cli):
+    out = cli("compare", *TINY[:4], "--epochs", 1, "--seeds", 1, "--optimizer", "adam:lr=0.02", "--quiet")[1]
+    assert all(line == line.rstrip() for line in out.splitlines())
+    assert "1 seed, at most 3 gradients a run\n" in out
+    assert "intervals" not in out
+    assert (
+        "1 epoch, 3 steps, 3 gradient evaluations"
+        in cli("train", *TINY[:4], "--epochs", 1, "--optimizer", "adam", "--quiet")[1]
+    )
+
+
 def test_bugs_are_not_hidden(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("a bug")
@@ -536,8 +566,13 @@ def test_old_versions_of_click_end_with_the_same_status(monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "interval", "text"),
-    [(0.123456, np.nan, "0.1235"), (311.2, 104.0, "311.2 ± 100"), (1e-7, 2e-8, "1e-07 ± 2e-08"), (np.nan, np.nan, "–"),
-     (123456.0, 0.0, "123500 ± 0"), (99.0, 3.4e-14, "99 ± 0")],
+    [
+        (0.123456, np.nan, "0.1235"), (123456.0, np.nan, "123500"), (1e-7, np.nan, "1e-07"), (np.nan, np.nan, "–"),
+        (np.inf, np.nan, "inf"), (-0.0, np.nan, "0"), (140.8, 16, "141 ± 16"), (311.2, 104, "311 ± 104"),
+        (0.13, 0.0026, "0.1300 ± 0.0026"), (0.0996, 0.0996, "0.10 ± 0.10"), (-1e-9, 0.01, "0.000 ± 0.010"),
+        (1e-7, 2e-8, "(1.00 ± 0.20)e-07"), (5e7, 1e6, "(5.00 ± 0.10)e+07"), (123456.0, 0.0, "123500"),
+        (99.0, 3.4e-14, "99"),
+    ],
 )  # fmt: skip
 def test_numbers_show_the_digits_that_count(value, interval, text):
     assert number(value, interval) == text
