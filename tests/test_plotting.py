@@ -164,7 +164,7 @@ def test_snapshots_show_density_and_exponent_of_every_layer(accuracy):
         line = by_label(density)[group]
         np.testing.assert_array_equal(line.get_xydata().T, [snapshots.step, snapshots.glass_density[:, k]])
         np.testing.assert_array_equal(exponent.containers[k].lines[0].get_ydata(), snapshots.exponent[:, k])
-    assert texts(exponent) == ["glass", "smooth"]
+    assert texts(exponent) == ["glass", "kinks", "smooth"]
 
 
 def test_profiles_show_all_measures_with_their_units():

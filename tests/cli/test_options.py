@@ -522,10 +522,10 @@ def test_tables_fit_the_terminal(cli, monkeypatch, columns):
 def test_tables_in_files_have_no_trailing_blanks_and_count_in_words(cli):
     out = cli("compare", *TINY[:4], "--epochs", 1, "--seeds", 1, "--optimizer", "adam:lr=0.02", "--quiet")[1]
     assert all(line == line.rstrip() for line in out.splitlines())
-    assert "1 seed, at most 3 gradients a run\n" in out
+    assert "1 seed, at most 4 gradients a run\n" in out
     assert "intervals" not in out
     assert (
-        "1 epoch, 3 steps, 3 gradient evaluations"
+        "1 epoch, 4 steps, 4 gradient evaluations"
         in cli("train", *TINY[:4], "--epochs", 1, "--optimizer", "adam", "--quiet")[1]
     )
 
