@@ -51,7 +51,7 @@ FIELDS = {
     "seconds": "seconds",
 }
 FAR = 1000
-"""Losses so many times those of the best-behaved method are left out of view: on the way to infinity."""
+"""Losses so many times the largest of the best-behaved method are left out of view: on the way to infinity."""
 
 EXPONENT = "exponent of the\nsecond difference"
 
@@ -211,7 +211,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     Above are means over seeds at each record with 95 % intervals, against mean gradient evaluations and seconds, of
     the runs that did not fail. Below is every run as a dot, and means with 95 % intervals: evaluations and seconds to
     the target, or without a target the metric and the training loss in the end. The names there are the legend for all.
-    Losses a thousand times those of the best-behaved method are out of view, and the figure says whose they are.
+    Losses a thousand times the largest of the best-behaved method are out of view, and the figure says whose they are.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     figure = Figure(figsize=(12.4, 5.0 + dots_height), layout="constrained")
     figure.suptitle(_title(comparison), fontsize=14)
     figure.supxlabel(
-        "above: mean of the runs, its 95 % interval as band;  below: mean as marker, its 95 % interval as bar, runs as dots",
+        "above: means, 95 % intervals as bands;  below: means as markers, 95 % intervals as bars, runs as dots",
         fontsize=12,
     )
     (by_evaluations, by_seconds), (left, right) = figure.subplots(2, 2, height_ratios=(4.2, dots_height))
@@ -409,8 +409,7 @@ def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:
     if comparison.metric == "validation_accuracy":
         _within_percent(ax, "y")
     else:
-        tops = [np.max(np.abs(y)) for y in shown if np.isfinite(y).all()]
-        values = values[abs(values) <= FAR * min(tops, default=np.inf)]
+        values = values[values <= _limit(comparison, comparison.metric)]
     if comparison.metric != "validation_accuracy" and values.size and values.min() > 0:
         ax.set_yscale("log", nonpositive="clip")
         ax.set_ylim(values.min() / 1.4, values.max() * 1.4)
@@ -425,11 +424,8 @@ def _draw_dots(ax: Axes, comparison: Comparison, column: str) -> None:
     table = [scale * (r.at_target(column) if reaching else r.final(column)) for r in comparison.results]
     known = np.concatenate(table)
     known = known[np.isfinite(known)]
-    if column == "validation_accuracy":
-        limit = np.inf
-    else:
-        limit = FAR * min((float(np.nanmedian(values)) for values in table if np.isfinite(values).any()), default=1.0)
-        known = known[known <= limit]
+    limit = np.inf if reaching or scale == PERCENT else _limit(comparison, column)
+    known = known[known <= limit]
     if column != "validation_accuracy" and known.size and known.min() > 0:
         # An interval may reach below 0, where a logarithm ends.
         ax.set_xscale("log", nonpositive="clip")
@@ -478,6 +474,17 @@ def _name_those_out_of_view(ax: Axes, comparison: Comparison) -> None:
     if far:
         text = "out of view: " + ", ".join(far)
         ax.annotate(text, (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=11)
+
+
+def _limit(comparison: Comparison, column: str) -> float:
+    """Return the loss beyond which nothing is shown: most losses begin at their largest and fall by decades."""
+    largest = [
+        np.median([np.max(getattr(trial, column), initial=0.0) for trial in result.trials if not trial.failed])
+        for result in comparison.results
+        if result.failed < len(result.trials)
+    ]
+    largest = [value for value in largest if value > 0]
+    return FAR * float(min(largest)) if largest else math.inf
 
 
 def _within_percent(ax: Axes, which: Literal["x", "y"]) -> None:
