@@ -6,6 +6,7 @@ Colours are those of Okabe and Ito, which the colour-blind tell apart; line styl
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from glasscurv.training import History, SnapshotHistory
 try:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 except ImportError as error:
     raise ImportError("figures need matplotlib: pip install 'glasscurv[plot]'") from error
 
@@ -49,6 +50,9 @@ FIELDS = {
     "evaluations": "gradient evaluations",
     "seconds": "seconds",
 }
+FAR = 1000
+"""Losses so many times the largest of the best-behaved method are left out of view: on the way to infinity."""
+
 EXPONENT = "exponent of the\nsecond difference"
 
 
@@ -168,7 +172,8 @@ def _draw_hessian(ax: Axes, profile: CurvatureProfile) -> None:
     for k, (label, values, marker, colour) in enumerate(measures):
         ax.plot(x + 0.16 * (k - 1), values, marker, color=colour, ms=9, label=label, zorder=3)
     ax.set_ylabel(HESSIAN, fontsize=13)
-    ax.legend(fontsize=11, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, handletextpad=0)
+    ax.margins(y=0.15)
+    ax.legend(fontsize=11, handletextpad=0)
 
 
 def _draw_exponents(ax: Axes, profile: CurvatureProfile, colours: list[str]) -> None:
@@ -206,6 +211,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     Above are means over seeds at each record with 95 % intervals, against mean gradient evaluations and seconds, of
     the runs that did not fail. Below is every run as a dot, and means with 95 % intervals: evaluations and seconds to
     the target, or without a target the metric and the training loss in the end. The names there are the legend for all.
+    Losses a thousand times the largest of the best-behaved method are out of view, and the figure says whose they are.
 
     Parameters
     ----------
@@ -236,7 +242,12 @@ def plot_comparison(comparison: Comparison) -> Figure:
         raise TypeError(f"comparison must be a Comparison, got {type(comparison).__name__}")
     count = len(comparison.results)
     dots_height = 1.4 + 0.34 * count
-    figure = Figure(figsize=(12.4, 4.2 + dots_height), layout="constrained")
+    figure = Figure(figsize=(12.4, 5.0 + dots_height), layout="constrained")
+    figure.suptitle(_title(comparison), fontsize=14)
+    figure.supxlabel(
+        "above: means, 95 % intervals as bands;  below: means as markers, 95 % intervals as bars, runs as dots",
+        fontsize=12,
+    )
     (by_evaluations, by_seconds), (left, right) = figure.subplots(2, 2, height_ratios=(4.2, dots_height))
     for ax in (by_evaluations, by_seconds, left, right):
         _tidy(ax)
@@ -248,17 +259,28 @@ def plot_comparison(comparison: Comparison) -> Figure:
         for k, result in enumerate(comparison.results):
             _draw_curve(ax, result, work, comparison.metric, _style(k), min(0.18, 0.8 / count))
         ax.set_xlabel(label, fontsize=13)
+    drawn = bool(by_seconds.lines)
     for ax in (by_evaluations, by_seconds):
         _draw_metric_axis(ax, comparison)
     by_seconds.set_ylabel("")
-    if by_seconds.lines:
+    if drawn:
         by_seconds.set_xscale("log")
+        _decades(by_seconds, "x")
+        _name_those_out_of_view(by_evaluations, comparison)
     metrics = dict.fromkeys((comparison.metric, "loss" if comparison.metric != "loss" else "validation_loss"))
     columns = ("evaluations", "seconds") if comparison.target is not None else tuple(metrics)
     for ax, column in ((left, columns[0]), (right, columns[1])):
         _draw_dots(ax, comparison, column)
     right.set_yticklabels([])
     return figure
+
+
+def _title(comparison: Comparison) -> str:
+    widths, seeds = "-".join(map(str, comparison.layers)), len(comparison.seeds)
+    return (
+        f"{widths} {comparison.activation} network, {comparison.training_rows} training rows, "
+        f"at most {comparison.budget} gradients a run, {seeds} seed{'' if seeds == 1 else 's'}"
+    )
 
 
 def _tidy(ax: Axes) -> None:
@@ -298,6 +320,7 @@ def _draw_accuracy(ax: Axes, history: History) -> None:
     marker = "s" if len(history.loss) < 25 else ""
     ax.plot(history.steps, 100 * history.validation_accuracy, color=ORANGE, marker=marker, lw=2.4, ms=6)
     ax.set_ylabel("validation accuracy (%)", fontsize=13)
+    _within_percent(ax, "y")
     _label_steps(ax, history)
 
 
@@ -340,10 +363,10 @@ def _draw_snapshots(
 
 
 def _draw_kinds(ax: Axes) -> None:
-    """Draw the exponents of glass and of a smooth loss as lines with names."""
+    """Draw the exponents of glass, of kinks and of a smooth loss as lines with names."""
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, 0.4), max(high, 4.6))
-    for value, name in ((1, "glass"), (4, "smooth")):
+    for value, name in ((1, "glass"), (3, "kinks"), (4, "smooth")):
         ax.axhline(value, color=GREY, ls=LINES[1], lw=1.6, zorder=1)
         ax.annotate(name, (1, value), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=12)
     ax.set_yticks([1, 2, 3, 4])
@@ -363,12 +386,16 @@ def _draw_curve(ax: Axes, result: MethodResult, work: str, metric: str, style: d
         x, mean, half = (values[x > 0] for values in (x, mean, half))
         if not x.size:
             return
-    ax.plot(x, mean, **style, markevery=(len(x) // 10, max(len(x) // 5, 1)))
+    ax.plot(x, mean, **style, label=result.method.name, markevery=(len(x) // 10, max(len(x) // 5, 1)))
     ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=opacity, lw=0)
 
 
 def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:
-    """Draw the target, and set the range to that of the means: bands may reach out of it."""
+    """Draw the target, and set the range to that of the means near the best: bands may reach out of it."""
+    if not ax.lines:
+        ax.set_axis_off()
+        ax.annotate("every run diverged", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=13)
+        return
     scale = PERCENT if comparison.metric == "validation_accuracy" else 1
     shown = [line.get_ydata() for line in ax.lines]
     if comparison.target is not None:
@@ -379,6 +406,10 @@ def _draw_metric_axis(ax: Axes, comparison: Comparison) -> None:
         ax.annotate("target", *place, va="center", fontsize=12)
     values = np.concatenate([np.asarray(y, np.float64) for y in shown]) if shown else np.empty(0)
     values = values[np.isfinite(values)]
+    if comparison.metric == "validation_accuracy":
+        _within_percent(ax, "y")
+    else:
+        values = values[values <= _limit(comparison, comparison.metric)]
     if comparison.metric != "validation_accuracy" and values.size and values.min() > 0:
         ax.set_yscale("log", nonpositive="clip")
         ax.set_ylim(values.min() / 1.4, values.max() * 1.4)
@@ -393,13 +424,19 @@ def _draw_dots(ax: Axes, comparison: Comparison, column: str) -> None:
     table = [scale * (r.at_target(column) if reaching else r.final(column)) for r in comparison.results]
     known = np.concatenate(table)
     known = known[np.isfinite(known)]
+    limit = np.inf if reaching or scale == PERCENT else _limit(comparison, column)
+    known = known[known <= limit]
     if column != "validation_accuracy" and known.size and known.min() > 0:
         # An interval may reach below 0, where a logarithm ends.
         ax.set_xscale("log", nonpositive="clip")
         ax.set_xlim(known.min() / 1.4, known.max() * 1.4)
         _decades(ax, "x")
     for k, values in enumerate(table):
-        _draw_line_of_dots(ax, k, values, "missed" if reaching else "failed")
+        _draw_line_of_dots(ax, k, values, "missed" if reaching else "failed", limit)
+    if column == "validation_accuracy":
+        _within_percent(ax, "x")
+    if not known.size:
+        ax.set_xticks([])
     ax.set_yticks(range(len(table)), [result.method.name for result in comparison.results])
     for k, label in enumerate(ax.get_yticklabels()):
         label.set_color(_style(k)["color"])
@@ -408,14 +445,14 @@ def _draw_dots(ax: Axes, comparison: Comparison, column: str) -> None:
     ax.set_xlabel(FIELDS[column] + (" to the target" if reaching else " in the end"), fontsize=13)
 
 
-def _draw_line_of_dots(ax: Axes, k: int, values: FloatArray, fate: str) -> None:
+def _draw_line_of_dots(ax: Axes, k: int, values: FloatArray, fate: str, limit: float) -> None:
     colour, marker = _style(k)["color"], _style(k)["marker"]
     ax.scatter(values, np.full(values.size, k + 0.22), s=14, color=colour, alpha=0.5, lw=0)
     mean, half = mean_interval(values)
     bars: dict[str, Any] = {"capsize": 5, "elinewidth": 2, "capthick": 2, "color": colour, "marker": marker}
     ax.errorbar(mean, k - 0.12, xerr=_finite(half), ms=9, **bars)
-    if missed := int(np.isnan(values).sum()):
-        text = f"{missed} of {values.size} {fate}"
+    fates = ((int(np.isnan(values).sum()), fate), (int((values > limit).sum()), "out of view"))
+    if text := ",\n".join(f"{number} of {values.size} {what}" for number, what in fates if number):
         ax.annotate(text, (1, k), (7, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=11)
         hollow: dict[str, Any] = {"color": colour, "marker": marker, "mfc": "white", "ms": 8, "clip_on": False}
         ax.plot(1, k, transform=ax.get_yaxis_transform(), ls="", **hollow)
@@ -428,15 +465,60 @@ def _style(k: int) -> dict[str, Any]:
     return {"color": COLOURS[k % len(COLOURS)], "ls": LINES[cycle % len(LINES)], "marker": marker, "ms": 6, "lw": 2}
 
 
+def _name_those_out_of_view(ax: Axes, comparison: Comparison) -> None:
+    """Name the methods whose mean leaves the view at the top: they are on their way to infinity."""
+    top = ax.get_ylim()[1]
+    names = {result.method.name for result in comparison.results}
+    far = [str(line.get_label()) for line in ax.lines if np.max(np.asarray(line.get_ydata())) > top]
+    far = [name for name in far if name in names]
+    if far:
+        text = "out of view: " + ", ".join(far)
+        ax.annotate(text, (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=11)
+
+
+def _limit(comparison: Comparison, column: str) -> float:
+    """Return the loss beyond which nothing is shown: most losses begin at their largest and fall by decades."""
+    largest = [
+        np.median([np.max(getattr(trial, column), initial=0.0) for trial in result.trials if not trial.failed])
+        for result in comparison.results
+        if result.failed < len(result.trials)
+    ]
+    largest = [value for value in largest if value > 0]
+    return FAR * float(min(largest)) if largest else math.inf
+
+
+def _within_percent(ax: Axes, which: Literal["x", "y"]) -> None:
+    """End an axis of percentages where they end, with half a point for the markers."""
+    low, high = ax.get_ylim() if which == "y" else ax.get_xlim()
+    (ax.set_ylim if which == "y" else ax.set_xlim)(max(low, -0.5), min(high, 100.5))
+
+
 def _decades(ax: Axes, which: Literal["x", "y"] = "y") -> None:
-    """Show numbers on a logarithmic axis that spans a decade or less, too."""
+    """Show few numbers on a logarithmic axis, all in one way, whether it spans decades or less than one."""
     low, high = ax.get_ylim() if which == "y" else ax.get_xlim()
     axis = ax.yaxis if which == "y" else ax.xaxis
-    if high < 50 * low:
+    if high < 5 * low:  # few round numbers of a logarithmic axis lie so close
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.set_minor_locator(NullLocator())
+    elif high < 50 * low:
         axis.set_minor_locator(LogLocator(subs=(2, 5)))
-        axis.set_minor_formatter("{x:.3g}")
-        axis.set_major_formatter("{x:.3g}")
         ax.tick_params(which="minor", labelsize=11)
+    number = _plain_number if low >= 1e-3 and high <= 1e5 else _power
+    axis.set_major_formatter(lambda x, _: number(x))
+    axis.set_minor_formatter((lambda x, _: number(x)) if 5 * low <= high < 50 * low else NullFormatter())
+
+
+def _plain_number(x: float) -> str:
+    return f"{x:.10g}"
+
+
+def _power(x: float) -> str:
+    """Return a number as a power of ten with a factor where it is not 1."""
+    if x <= 0:
+        return ""
+    exponent = math.floor(math.log10(x) + 1e-9)
+    factor = f"{x / 10.0**exponent:.3g}"
+    return f"$10^{{{exponent}}}$" if factor == "1" else f"${factor}\\times 10^{{{exponent}}}$"
 
 
 def _finite(values: Any) -> Any:

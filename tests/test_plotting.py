@@ -164,7 +164,7 @@ def test_snapshots_show_density_and_exponent_of_every_layer(accuracy):
         line = by_label(density)[group]
         np.testing.assert_array_equal(line.get_xydata().T, [snapshots.step, snapshots.glass_density[:, k]])
         np.testing.assert_array_equal(exponent.containers[k].lines[0].get_ydata(), snapshots.exponent[:, k])
-    assert texts(exponent) == ["glass", "smooth"]
+    assert texts(exponent) == ["glass", "kinks", "smooth"]
 
 
 def test_profiles_show_all_measures_with_their_units():
@@ -252,6 +252,70 @@ def test_a_method_of_which_every_run_failed_is_named_all_the_same(tmp_path):
     figure = plotting.plot_comparison(make_comparison(trials))
     figure.savefig(tmp_path / "failed.svg")
     assert texts(figure.axes[2]) == ["1 of 1 missed", "1 of 1 missed"]
+    assert list(figure.axes[2].get_xticks()) == []
+    for ax in figure.axes[:2]:
+        assert texts(ax) == ["every run diverged"]
+        assert not ax.axison
+
+
+def diverging(seed):
+    trial = make_trial(seed)
+    return replace(trial, loss=1e160 * trial.loss, validation_loss=1e168 * trial.validation_loss)
+
+
+def test_a_method_on_its_way_to_infinity_is_named_and_out_of_view():
+    trials = [[make_trial(k) for k in range(3)], [diverging(k) for k in range(3)], [make_trial(0, level=1e-9)] * 3]
+    top, _, left, right = plotting.plot_comparison(make_comparison(trials[:2], target=None)).axes
+    assert top.get_ylim()[1] < 10
+    assert left.get_xlim()[1] < 10
+    assert texts(top) == ["out of view: method 1"]
+    assert texts(left) == texts(right) == ["3 of 3 out of view"]
+    # A method that is better by many decades puts no other out of view.
+    good = replace(trials[2][0], loss=trials[0][0].loss * [1, 1e-9, 1e-9, 1e-9])
+    good = replace(good, validation_loss=good.loss)
+    for ax in plotting.plot_comparison(make_comparison([trials[0], [good] * 3], target=None)).axes:
+        assert texts(ax) == []
+
+
+def test_figures_of_comparisons_say_what_was_compared_and_how_to_read_them():
+    figure = plotting.plot_comparison(make_comparison([[make_trial(k) for k in range(3)]]))
+    assert figure.get_suptitle() == "2-3-2 relu network, 100 training rows, at most 40 gradients a run, 3 seeds"
+    assert "95 % intervals as bands" in figure.get_supxlabel()
+
+
+def test_percentages_end_at_one_hundred():
+    trials = [[replace(make_trial(k), validation_accuracy=np.array([0.2, 0.9, 1, 1 - 0.1 * k])) for k in range(3)]]
+    figure = plotting.plot_comparison(make_comparison(trials, metric="validation_accuracy", target=None))
+    top, _, left, _ = figure.axes
+    accuracy = plotting.plot_history(make_history(validation_accuracy=np.array([0.1, 1, 1, 1, 1]))).axes[1]
+    for low, high in (top.get_ylim(), left.get_xlim(), accuracy.get_ylim()):
+        assert 0 > low >= -0.5 or low > 0
+        assert 100 < high <= 100.5
+
+
+@pytest.mark.parametrize(
+    ("limits", "labels"),
+    [
+        ((0.012, 0.2), ["0.02", "0.05", "0.1", "0.2"]),
+        ((0.41, 0.49), ["0.42", "0.44", "0.46", "0.48"]),
+        ((2e-6, 5e-5), ["$2\\times 10^{-6}$", "$5\\times 10^{-6}$", "$10^{-5}$", "$2\\times 10^{-5}$"]),
+        ((1e-6, 1e-2), ["$10^{-6}$", "$10^{-5}$", "$10^{-4}$", "$10^{-3}$", "$10^{-2}$"]),
+    ],
+)
+def test_numbers_of_logarithmic_axes_are_few_and_alike(limits, labels):
+    ax = plotting.Figure().subplots()
+    ax.set_yscale("log")
+    ax.set_ylim(limits)
+    plotting._decades(ax)
+    ax.figure.draw_without_rendering()
+    ticks = zip(
+        [*ax.yaxis.get_majorticklocs(), *ax.yaxis.get_minorticklocs()],
+        [*ax.yaxis.get_majorticklabels(), *ax.yaxis.get_minorticklabels()],
+        strict=True,
+    )
+    shown = [label.get_text() for at, label in sorted(ticks, key=lambda tick: tick[0]) if limits[0] <= at <= limits[1]]
+    assert set(labels) <= {text for text in shown if text}
+    assert len([text for text in shown if text]) <= 6
 
 
 def test_sixteen_methods_differ_in_colour_line_or_marker():

@@ -14,4 +14,7 @@ def main() -> None:
             raise
         print(f"error: the command needs {error.name}: pip install 'glasscurv[cli]'", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # while starting up
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     sys.exit(run())

@@ -13,14 +13,14 @@ import typer
 
 from glasscurv import __version__
 from glasscurv.cli.compare import compare
-from glasscurv.cli.output import note, print_json
+from glasscurv.cli.output import INTERRUPTED, note, print_json
 from glasscurv.cli.profile import profile
 from glasscurv.cli.train import train
 
 # The base of Click's usage errors. Newer Typer carries Click within itself, so the class is taken from there.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE = 2
 
 KEPT = r"\b"
 """Click's mark of a paragraph whose lines are not to be wrapped, as it is written in a raw docstring."""
@@ -95,7 +95,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _mistake(message) if message else MISTAKE
     except typer.Abort:  # what older versions of Click make of Ctrl-C; newer ones return 130
         return INTERRUPTED
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except OSError as error:
+        plain = error.filename is not None and error.strerror is not None
+        return _mistake(f"{error.filename}: {error.strerror}" if plain else str(error))
+    except (ValueError, TypeError, ImportError) as error:
         return _mistake(str(error))
     return result if isinstance(result, int) else 0
 

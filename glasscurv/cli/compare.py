@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -9,19 +10,25 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
-from glasscurv import comparison
+from glasscurv import _validation, comparison
 from glasscurv.cli import inputs, options
 from glasscurv.cli.output import (
     check_figure,
+    check_readable,
     check_writable,
+    count,
+    fits,
     make_table,
     note,
     number,
     plain,
     print_json,
     print_table,
+    print_text,
     save_figure,
+    saves_nothing,
 )
 from glasscurv.comparison import Comparison, Method
 
@@ -39,6 +46,7 @@ FIRST_TUNING_SEED = 1001
 
 
 def compare(
+    context: typer.Context,
     data: options.Data = "digits",
     labels: options.Labels = None,
     validation: options.Validation = None,
@@ -120,24 +128,31 @@ def compare(
     check_figure(plot)
     check_writable(save, "--save", (".json",))
     if load is not None:
+        check_readable(load, "--load")
+        if given := options.given(context, but=("load", "save", "plot", "as_json", "quiet")):
+            raise ValueError(f"{given[0]} is for running, and --load shows what was run before")
         found = Comparison.from_json(load)
     else:
+        if target is not None:
+            _validation.number(target, "--target", 0, 1 if metric is Metric.validation_accuracy else math.inf)
         split = inputs.load_data(data, labels, validation)
         network = inputs.make_network(split, layers, activation.value, None if loss is None else loss.value)
-        found = comparison.compare(
-            _methods(optimizer or OPTIMIZERS, tune),
-            network,
-            inputs.fit_data(split, network, "float64"),
-            seeds=range(seeds),
-            epochs=epochs,
-            batch_size=batch_size,
-            target=target,
-            metric=metric.value,
-            lr_grid=None if lr_grid is None else _grid(lr_grid),
-            tuning_seeds=range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning_seeds),
-            workers=workers,
-            progress=not quiet,
-        )
+        inputs.check_memory(network, "float64", len(split.X), workers)
+        with saves_nothing():
+            found = comparison.compare(
+                _methods(optimizer or OPTIMIZERS, tune),
+                network,
+                inputs.fit_data(split, network, "float64"),
+                seeds=range(seeds),
+                epochs=epochs,
+                batch_size=batch_size,
+                target=target,
+                metric=metric.value,
+                lr_grid=None if lr_grid is None else _grid(lr_grid),
+                tuning_seeds=range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning_seeds),
+                workers=workers,
+                progress=not quiet,
+            )
     if save is not None:
         found.to_json(save)
         note(f"comparison: {save}")
@@ -161,10 +176,15 @@ def _methods(texts: Sequence[str], tune: bool) -> list[Method]:
 
 def _grid(text: str) -> tuple[float, float, int]:
     try:
-        low, high, count = text.split(",")
-        return float(low), float(high), int(count)
+        low, high, points = text.split(",")
+        grid = float(low), float(high), int(points)
     except ValueError:
         raise ValueError(f"--lr-grid must be LOW,HIGH,COUNT, such as 1e-4,1e-1,7, got {text!r}") from None
+    try:
+        comparison.learning_rates("sgd", grid)
+    except ValueError as error:
+        raise ValueError(f"--lr-grid {text}: {error}") from None
+    return grid
 
 
 def _record(found: Comparison) -> dict[str, Any]:
@@ -172,33 +192,49 @@ def _record(found: Comparison) -> dict[str, Any]:
     return {**{name: getattr(found, name) for name in names}, "table": plain(found.rows())}
 
 
+END = {"lr": "lr", "loss": "training\nloss", "validation_loss": "validation\nloss"}
+ACCURACY = {"validation_accuracy": "accuracy\n(%)"}
+TARGET = {
+    "steps": "steps\nto target",
+    "evaluations": "gradients\nto target",
+    "seconds": "seconds\nto target",
+    "reached": "runs that\nreached it",
+}
+
+
 def _print(found: Comparison) -> None:
-    widths = "-".join(map(str, found.layers))
-    columns = {
-        "method": "method",
-        "lr": "lr",
-        "loss": "training\nloss",
-        "validation_loss": "validation\nloss",
-    }
-    if found.loss == "cross_entropy":
-        columns["validation_accuracy"] = "validation\naccuracy (%)"
-    if found.target is not None:
-        columns |= {"evaluations": "evaluations\nto target", "seconds": "seconds\nto target", "reached": "reached"}
-    table = make_table(
-        f"{widths} {found.activation} network, {found.training_rows} rows, at most {found.budget} "
-        f"gradient evaluations, {len(found.seeds)} seeds: means ± 95 % intervals",
-        columns,
+    widths, runs = "-".join(map(str, found.layers)), len(found.seeds)
+    print_text(
+        f"{widths} {found.activation} network, {count(found.training_rows, 'training row')}, "
+        f"{count(runs, 'seed')}, at most {count(found.budget, 'gradient')} a run"
     )
-    for row in found.rows():
-        table.add_row(*(_cell(name, row) for name in columns))
-    print_table(table)
+    if runs > 1:
+        print_text("Means over seeds ± 95 % intervals, where runs differ")
+    end = END | (ACCURACY if found.loss == "cross_entropy" else {})
+    parts = [end] if found.target is None else [end, TARGET]
+    whole = _table(found, {name: title for part in parts for name, title in part.items()})
+    for table in [whole] if fits(whole) else [_table(found, part) for part in parts]:
+        print_table(table)
     if found.target is not None:
-        print(f"The target is a {found.metric.replace('_', ' ')} of {found.target:g}.")
+        print_text(f"The target is a {found.metric.replace('_', ' ')} of {found.target:g}.")
     for row in found.rows():
         if row["at_edge"]:
-            print(f"{row['method']}: the learning rate is at the edge of its grid; a better one may lie outside.")
+            print_text(
+                f"* {row['method']}: the learning rate is at the edge of its grid; a better one may lie outside."
+            )
         if row["failed"]:
-            print(f"{row['method']}: {row['failed']} of {row['seeds']} runs diverged; the final values leave them out.")
+            print_text(
+                f"{row['method']}: {row['failed']} of {count(row['seeds'], 'run')} diverged; "
+                "the final values leave them out."
+            )
+
+
+def _table(found: Comparison, columns: dict[str, str]) -> Table:
+    columns = {"method": "method", **columns}
+    table = make_table(columns)
+    for row in found.rows():
+        table.add_row(*(_cell(name, row) for name in columns))
+    return table
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:
@@ -207,6 +243,6 @@ def _cell(name: str, row: dict[str, Any]) -> str:
     if name == "reached":
         return f"{row['reached']} of {row['seeds']}"
     if name == "lr":
-        return number(row["lr"], digits=3) + (" (edge)" if row["at_edge"] else "")
-    scale, digits = (100, 3) if name == "validation_accuracy" else (1, 4 if name == "evaluations" else 3)
-    return number(scale * row[name], scale * row[f"{name}_interval"], digits)
+        return number(row["lr"], digits=3) + ("*" if row["at_edge"] else "")
+    scale = 100 if name == "validation_accuracy" else 1
+    return number(scale * row[name], scale * row[f"{name}_interval"])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from glasscurv import comparison, data, schedules
+from glasscurv import _validation, comparison, data, schedules
 from glasscurv._typing import FloatArray
 from glasscurv.data import Split
 from glasscurv.networks import MLP
@@ -23,6 +23,14 @@ BUILT_IN: dict[str, Callable[[], Split]] = {
     "regression": lambda: data.regression(rng=0),
 }
 VALIDATION = 0.2
+LARGEST_WHOLE = 2.0**53
+"""Beyond it floats skip integers, so that a label may not be the one that was written."""
+
+ARRAYS = 12
+"""Vectors of the size of the parameters that training holds: Alice's ten, a gradient and a copy."""
+
+LARGEST_SIZE = 2 * 10**8
+"""Parameters of the largest network where the machine does not tell its memory."""
 
 
 class Streams(NamedTuple):
@@ -45,6 +53,8 @@ def load_data(name: str, labels: Path | None, validation: float | None) -> Split
             option = "--labels" if labels is not None else "--validation"
             raise ValueError(f"{option} is for files; {name} comes with labels and validation data of its own")
         return BUILT_IN[name]()
+    if validation is not None:
+        _validation.number(validation, "--validation", 0, 1, open_low=True, open_high=True)
     path = Path(name)
     kind = path.suffix.lower()
     if kind in (".npz", ".csv"):
@@ -62,7 +72,15 @@ def load_data(name: str, labels: Path | None, validation: float | None) -> Split
             f"--data must be digits, spirals, regression, FILE.npz, FILE.csv or IDX images with --labels, "
             f"got {name!r}{guess}"
         )
-    return data.split(X, y, VALIDATION if validation is None else validation)
+    return data.split(X, _labels(y), VALIDATION if validation is None else validation)
+
+
+def _labels(y: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers as labels, however the file holds them; other targets as they are."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    whole = y.ndim == 1 and bool((y == np.round(y)).all()) and bool((abs(y) <= LARGEST_WHOLE).all())
+    return y.astype(np.int64) if whole else y
 
 
 def _existing(path: Path) -> Path:
@@ -92,7 +110,30 @@ def _classes(split: Split) -> int:
             f"labels must be 0 … k−1, of k classes in at least as many rows; the targets are whole numbers "
             f"from {low} to {high} in {len(split.y)} training rows: --loss mse takes them as values"
         )
+    if len(np.unique(split.y)) == 1:
+        raise ValueError(f"the training targets are all of the class {split.y[0]}: there is nothing to learn")
     return high + 1
+
+
+def check_memory(network: MLP, dtype: DTypeLike, rows: int, runs: int = 1) -> None:
+    """Refuse a network whose training, or whose loss on so many rows, does not fit into the memory."""
+    # Inputs, pre-activations and activations of every layer, and the derivatives on the way back.
+    needed = runs * np.dtype(dtype).itemsize * (ARRAYS * network.size + 3 * rows * sum(network.layers))
+    available = available_memory()
+    if needed > available if available is not None else network.size > LARGEST_SIZE:
+        most = f"{available / 1e9:.3g} GB are free" if available is not None else f"{LARGEST_SIZE:g} are the most"
+        raise ValueError(
+            f"--layers: a network of {network.size} parameters needs about {needed / 1e9:.3g} GB of memory, and {most}"
+        )
+
+
+def available_memory() -> int | None:
+    """Return the bytes that a program may take, None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:
@@ -131,25 +172,64 @@ def make_optimizer(
     rng: np.random.Generator,
 ) -> Optimizer:
     """Return an optimizer from its name and texts of the form ``name=value``."""
+    check_optimizer(name)
     parsed = comparison.parse_options(name, options)
-    rate = comparison.LEARNING_RATES.get(name) if lr is None else lr
-    return comparison.make_optimizer(name, theta0, rate, parsed, rng)
+    rate = comparison.LEARNING_RATES[name] if lr is None else lr
+    try:
+        return comparison.make_optimizer(name, theta0, rate, parsed, rng)
+    except ValueError as error:
+        raise ValueError(f"--optimizer {name}: {error}") from error
+
+
+def check_optimizer(name: str) -> None:
+    """Refuse what is no optimizer of minibatches."""
+    known = list(comparison.OPTIMIZERS)
+    if name not in known:
+        close = get_close_matches(name, known, 1)
+        guess = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(f"--optimizer must be one of {', '.join(known)}, got {name!r}{guess}")
+
+
+SCHEDULES = "constant, step:EVERY[,FACTOR], cosine[:FINAL] or warmup:STEPS, which may go on as warmup:STEPS+cosine"
 
 
 def make_schedule(text: str, lr: float, steps: int) -> Callable[[int], float] | None:
-    """Read ``constant``, ``warmup:STEPS``, ``step:EVERY[,FACTOR]`` or ``cosine[:FINAL]``; None for a constant rate."""
-    kind, *rest = text.split(":")
-    values = _numbers(rest[0]) if rest else []
-    whole = bool(values) and values[0] == int(values[0])
+    """Read a schedule of the learning rate of a run of so many steps; None for a constant rate."""
     if text == "constant":
         return None
-    if kind == "warmup" and len(values) == 1 and whole:
-        return schedules.warmup(lr, int(values[0]))
-    if kind == "step" and len(values) in (1, 2) and whole:
-        return schedules.step(lr, int(values[0]), *values[1:])
-    if kind == "cosine" and len(values) == len(rest):
+    try:
+        found = _schedule(text, lr, steps)
+    except ValueError as error:
+        raise ValueError(f"--schedule {text}: {error}") from error
+    if found is None:
+        raise ValueError(f"--schedule must be {SCHEDULES}, got {text!r}")
+    return found
+
+
+def _schedule(text: str, lr: float, steps: int) -> Callable[[int], float] | None:
+    first, plus, rest = text.partition("+")
+    kind, values = _parts(first)
+    if kind == "warmup" and len(values) == 1:
+        then = _schedule(rest, lr, steps) if plus else lr
+        return None if then is None else schedules.warmup(then, _whole(values[0]))
+    if kind == "step" and len(values) in (1, 2) and not plus:
+        return schedules.step(lr, _whole(values[0]), *values[1:])
+    if kind == "cosine" and len(values) < 2 and not plus:
         return schedules.cosine(lr, steps, *values)
-    raise ValueError(f"--schedule must be constant, warmup:STEPS, step:EVERY[,FACTOR] or cosine[:FINAL], got {text!r}")
+    return None
+
+
+def _parts(text: str) -> tuple[str, list[float]]:
+    """Return the name of a schedule and its numbers; no name where they are none."""
+    kind, colon, rest = text.partition(":")
+    values = _numbers(rest)
+    return kind if bool(values) == bool(colon) else "", values
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ValueError(f"{value:g} is no whole number of steps")
+    return int(value)
 
 
 def _numbers(text: str) -> list[float]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def given(context: typer.Context, but: Collection[str] = ()) -> list[str]:
+    """Return the options that the command line gave, as they are written, but for some."""
+    sources = {name: context.get_parameter_source(name) for name in context.params if name not in but}
+    names = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    written = {each.name: each.opts[0] for each in context.command.params}
+    return [written[name] for name in names]
 
 
 class Activation(StrEnum):

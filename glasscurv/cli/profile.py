@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +10,21 @@ import numpy as np
 import typer
 
 from glasscurv import _validation
+from glasscurv._typing import FloatArray
 from glasscurv.cli import inputs, options
-from glasscurv.cli.output import check_figure, make_table, number, plain, print_json, print_table, save_figure
+from glasscurv.cli.output import (
+    check_figure,
+    check_readable,
+    count,
+    make_table,
+    number,
+    plain,
+    print_json,
+    print_table,
+    print_text,
+    save_figure,
+    saves_nothing,
+)
 from glasscurv.cli.training import Training
 from glasscurv.curvature import CurvatureProfile, curvature_profile
 from glasscurv.data import Split
@@ -23,7 +36,7 @@ MEANINGS = {
     "mixed": "glass gives way to a smooth loss at these lengths",
     "kinks": "the gradient bends at boundaries but does not jump, or little glass lies in a smooth loss",
     "smooth": "the loss bends smoothly at these lengths",
-    "none": "the loss is quadratic or flat as far as rounding lets see",
+    "none": "no bend exceeds rounding: the loss is quadratic or flat, or --length too short",
     "unclear": "too few boundaries are met: more --samples, --rows or --length may tell",
 }
 
@@ -38,7 +51,9 @@ COLUMNS = {
     "glass_share": "share\n(%)",
 }
 
-OF_TRAINING = ("layers", "activation", "loss", "dtype", "optimizer", "lr", "option", "epochs", "batch_size")
+NOT_OF_TRAINING = (
+    "checkpoint", "data", "labels", "validation", "length", "samples", "rows", "seed", "plot", "as_json", "quiet",
+)  # fmt: skip
 
 
 def profile(
@@ -94,30 +109,27 @@ def profile(
     """
     check_figure(plot)
     _validation.number(length, "--length", 0, open_low=True)
-    if checkpoint is None:
+    if checkpoint is not None:
+        _check_checkpoint(context, checkpoint)
+        network, theta, split = _loaded(checkpoint, inputs.load_data(data, labels, validation))
+    else:
         chosen = Training(
             data, labels, validation, layers, activation.value, None if loss is None else loss.value, dtype.value,
             optimizer, lr, tuple(option or ()), batch_size, seed, epochs=epochs,
         )  # fmt: skip
-        network, theta, split = chosen.start() if epochs == 0 else _trained(chosen, not quiet)
-    else:
-        given = [name for name in OF_TRAINING if _given(context, name)]
-        if given:
-            raise ValueError(
-                f"--{given[0].replace('_', '-')} is for training, and the checkpoint holds a trained network"
-            )
-        saved = load_checkpoint(checkpoint)
-        network, theta = saved.network, saved.theta
-        split = inputs.fit_data(inputs.load_data(data, labels, validation), network, theta.dtype)
+        with saves_nothing():
+            network, theta, split = chosen.start() if epochs == 0 else _trained(chosen, not quiet)
     X, y = _rows(split, rows, seed)
-    found = curvature_profile(
-        lambda point: network.value_and_grad(point, X, y)[1],
-        theta,
-        network.groups,
-        length=length,
-        samples=samples,
-        rng=inputs.streams(seed).directions,
-    )
+    inputs.check_memory(network, theta.dtype, len(X))
+
+    def gradient(point: FloatArray) -> FloatArray:
+        return network.value_and_grad(point, X, y)[1]
+
+    # What overflows becomes a nan, which is reported as the error.
+    with saves_nothing(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        random = inputs.streams(seed).directions
+        found = curvature_profile(gradient, theta, network.groups, length, samples, rng=random)
+        found = _above_rounding(found, gradient(theta), network)
     if as_json:
         print_json(_record(found, network, len(X)))
     else:
@@ -128,9 +140,38 @@ def profile(
         save_figure(plot_profile(found), plot)
 
 
-def _given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _check_checkpoint(context: typer.Context, path: Path) -> None:
+    check_readable(path, "the checkpoint")
+    if given := options.given(context, but=NOT_OF_TRAINING):
+        raise ValueError(f"{given[0]} is for training, and the checkpoint holds a trained network")
+
+
+def _loaded(checkpoint: Path, split: Split) -> tuple[MLP, FloatArray, Split]:
+    saved = load_checkpoint(checkpoint)
+    return saved.network, saved.theta, inputs.fit_data(split, saved.network, saved.theta.dtype)
+
+
+def _above_rounding(found: CurvatureProfile, gradient: FloatArray, network: MLP) -> CurvatureProfile:
+    """Replace by nan what rounding of the gradient explains, as where the exponent is fitted."""
+    eps = np.finfo(gradient.dtype).eps
+    squares = [np.mean(np.square(gradient[part], dtype=np.float64)) for part in network.groups.values()]
+    floor = 16 * eps**2 * np.array(squares)
+    # The mean squares of the second and first differences are about ρσ/2 and h²σ².
+    glass = found.glass_density * found.length / 2 > floor
+    hessian = (found.hessian_rms * found.length) ** 2 > floor
+    verdict = [
+        "none" if np.isnan(exponent) and not above else word
+        for word, exponent, above in zip(found.verdict, found.exponent, glass, strict=True)
+    ]
+    return replace(
+        found,
+        verdict=tuple(verdict),
+        glass_density=np.where(glass, found.glass_density, np.nan),
+        glass_share=np.where(glass, found.glass_share, np.nan),
+        hessian_abs=np.where(hessian, found.hessian_abs, np.nan),
+        hessian_rms=np.where(hessian, found.hessian_rms, np.nan),
+        hessian_diagonal=np.where(hessian, found.hessian_diagonal, np.nan),
+    )
 
 
 def _trained(chosen: Training, progress: bool) -> tuple[MLP, Any, Split]:
@@ -166,11 +207,11 @@ def _record(found: CurvatureProfile, network: MLP, rows: int) -> dict[str, Any]:
 
 def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
     widths = "-".join(map(str, network.layers))
-    table = make_table(
-        f"{widths} {network.activation.name} network on {rows} rows, movements of length {found.length:g}, "
-        f"{found.evaluations} gradient evaluations",
-        COLUMNS,
+    print_text(
+        f"{widths} {network.activation.name} network on {count(rows, 'row')}, movements of length {found.length:g}, "
+        f"{count(found.evaluations, 'gradient')}"
     )
+    table = make_table(COLUMNS)
     for k, group in enumerate(found.groups):
         measures = (found.glass_density, found.hessian_abs, found.hessian_rms, found.hessian_diagonal)
         table.add_row(
@@ -181,10 +222,12 @@ def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
             number(100 * found.glass_share[k], digits=3),
         )
     print_table(table)
-    print("g²/l is gradient² per length, g/l gradient per length; the share is that of the bend beyond the Hessian.")
+    print_text(
+        "g²/l is gradient² per length, g/l gradient per length; the share is that of the bend beyond the Hessian."
+    )
     print("Where is it glass?")
     for k, (group, verdict) in enumerate(zip(found.groups, found.verdict, strict=True)):
-        print(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
+        print_text(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
 
 
 def _exponent(found: CurvatureProfile, k: int) -> str:

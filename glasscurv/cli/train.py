@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from glasscurv.cli import options
-from glasscurv.cli.output import check_figure, check_folder, check_writable, note, print_json, save_figure
+from glasscurv.cli.output import INTERRUPTED, check_figure, check_writable, count, note, print_json, save_figure
 from glasscurv.cli.training import Training
 
 
@@ -26,8 +26,9 @@ def train(
     schedule: Annotated[
         str,
         typer.Option(
-            help="Learning rate over the steps: constant; warmup:STEPS, growing from 0; step:EVERY[,FACTOR], by "
-            "default a tenth of it each time; cosine[:FINAL], falling to FINAL (0) at the end.",
+            help="Learning rate over the steps: constant; step:EVERY[,FACTOR], by default a tenth of it each time; "
+            "cosine[:FINAL], falling to FINAL (0) at the end; warmup:STEPS, growing from 0, then constant or, as in "
+            "warmup:100+cosine, along another.",
             rich_help_panel=options.OPTIMIZER,
         ),
     ] = "constant",
@@ -100,6 +101,7 @@ def train(
         print_json(run.summary() | {"checkpoint": None if checkpoint is None else str(checkpoint)})
     else:
         run.print_summary()
+    run.note_rest()
     if history is not None:
         (found.to_csv if history.suffix.lower() == ".csv" else found.to_json)(history)
         note(f"history: {history}")
@@ -111,8 +113,8 @@ def train(
         where = "nothing was saved: --checkpoint would have"
         if checkpoint is not None:
             where = f"checkpoint: {checkpoint}; the same command with --resume goes on"
-        note(f"interrupted after {len(found.step_loss)} steps; {where}")
-        raise typer.Exit(130)
+        note(f"interrupted after {count(len(found.step_loss), 'step')}; {where}")
+        raise typer.Exit(INTERRUPTED)
 
 
 def _check_checkpoint(path: Path | None, every: int | None, resume: bool) -> None:
@@ -120,7 +122,7 @@ def _check_checkpoint(path: Path | None, every: int | None, resume: bool) -> Non
         if every is not None or resume:
             raise ValueError(f"{'--resume' if resume else '--checkpoint-every'} needs --checkpoint FILE")
         return
-    check_folder(path, "--checkpoint")
+    check_writable(path, "--checkpoint")
     if path.exists() and not resume:
         raise ValueError(f"checkpoint {path} exists: add --resume to go on from it, or name another file")
     if resume and not path.exists():

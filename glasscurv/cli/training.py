@@ -7,12 +7,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from glasscurv._typing import FloatArray
 from glasscurv.cli import inputs
-from glasscurv.cli.output import number
+from glasscurv.cli.output import count, note, number
 from glasscurv.data import Split
 from glasscurv.networks import MLP
-from glasscurv.optimizers import Optimizer
+from glasscurv.optimizers import Alice, Optimizer
 from glasscurv.training import History, Snapshots, load_checkpoint, train
 
 
@@ -42,6 +44,7 @@ class Training:
         """Return network, initial parameters and data."""
         split = inputs.load_data(self.data, self.labels, self.validation)
         network = inputs.make_network(split, self.layers, self.activation, self.loss)
+        inputs.check_memory(network, self.dtype, max(min(self.batch_size, len(split.X)), len(split.X_validation)))
         theta0 = network.initialize(inputs.streams(self.seed).parameters, dtype=self.dtype)
         return network, theta0, inputs.fit_data(split, network, self.dtype)
 
@@ -59,36 +62,43 @@ class Training:
         steps = self.steps or (epochs or 0) * -(-len(split.X) // self.batch_size)
         lr = float(optimizer.lr)
         if checkpoint is not None and checkpoint.exists():
-            _check_resumed(checkpoint, random, lr if self.schedule == "constant" else None)
+            _check_resumed(checkpoint, optimizer, random, self.schedule)
+        schedule = inputs.make_schedule(self.schedule, lr, steps)
         start = perf_counter()
-        history = train(
-            network,
-            optimizer,
-            split.X,
-            split.y,
-            epochs,
-            self.batch_size,
-            validation=(split.X_validation, split.y_validation),
-            rng=random.shuffling,
-            progress=progress,
-            steps=self.steps,
-            schedule=inputs.make_schedule(self.schedule, lr, steps),
-            patience=self.patience,
-            snapshots=None if self.snapshots is None else Snapshots(every=self.snapshots, rows=1000),
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-        )
-        return Run(self, network, optimizer, split, history, lr, perf_counter() - start)
+        # What overflows becomes a nan, which the optimizer reports.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            history = train(
+                network,
+                optimizer,
+                split.X,
+                split.y,
+                epochs,
+                self.batch_size,
+                validation=(split.X_validation, split.y_validation),
+                rng=random.shuffling,
+                progress=progress,
+                steps=self.steps,
+                schedule=schedule,
+                patience=self.patience,
+                snapshots=None if self.snapshots is None else Snapshots(every=self.snapshots, rows=1000),
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+            )
+        return Run(self, network, optimizer, split, history, theta0, lr, perf_counter() - start)
 
 
-def _check_resumed(path: Path, random: inputs.Streams, lr: float | None) -> None:
-    """Refuse a checkpoint of another seed or learning rate, which the trainer would take over without a word."""
+def _check_resumed(path: Path, optimizer: Optimizer, random: inputs.Streams, schedule: str) -> None:
+    """Refuse a checkpoint of another optimizer, seed or learning rate; the trainer checks the rest."""
     saved = load_checkpoint(path)
+    name, here = saved.optimizer_state["optimizer"], type(optimizer).__name__
+    if name != here:
+        raise ValueError(f"checkpoint {path} is of a run with --optimizer {name.lower()}, not {here.lower()}")
     # The increment of PCG64 tells streams apart and never changes.
     if saved.metadata["rng"]["now"]["state"]["inc"] != random.shuffling.bit_generator.state["state"]["inc"]:
         raise ValueError(f"checkpoint {path} is of a run with another --seed")
-    rate = saved.optimizer_state["hyperparameters"]["lr"]
-    if lr is not None and rate != lr:
+    rate, lr = saved.optimizer_state["hyperparameters"]["lr"], optimizer.lr
+    # Under a schedule the rate changes, and it is for the trainer to compare schedules.
+    if schedule == "constant" and saved.metadata["schedule"] is None and rate != lr:
         raise ValueError(f"checkpoint {path} was saved at a learning rate of {rate:g}, and this command says {lr:g}")
 
 
@@ -101,8 +111,16 @@ class Run:
     optimizer: Optimizer
     split: Split
     history: History
+    theta0: FloatArray
     lr: float
     seconds: float
+
+    def note_rest(self) -> None:
+        """Say so where a training was too short for Alice to move at all."""
+        unmoved = self.history.status == "finished" and np.array_equal(self.optimizer.theta, self.theta0)
+        if unmoved and isinstance(self.optimizer, Alice):
+            steps = int(1 / (1 - self.optimizer.betas[0]))  # as Alice counts them
+            note(f"Alice has not moved yet: its first {count(steps, 'step')} only gather averages")
 
     def summary(self) -> dict[str, Any]:
         """Return the result for machines."""
@@ -136,8 +154,8 @@ class Run:
         widths = "-".join(map(str, found["layers"]))
         print(
             f"{found['status']}: {widths} {found['activation']} network, {found['optimizer']} with lr {self.lr:.3g}, "
-            f"{found['epochs']} epochs, {found['steps']} steps, {found['evaluations']} gradient evaluations, "
-            f"{self.seconds:.1f} s"
+            f"{count(found['epochs'], 'epoch')}, {count(found['steps'], 'step')}, "
+            f"{count(found['evaluations'], 'gradient evaluation')}, {self.seconds:.1f} s"
         )
         if found["loss"] is None:
             return

@@ -1,6 +1,7 @@
 """Options, data and mistakes, in this process."""
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def run_cheaply(cli, example):
         "profile": ["--samples", 2, *([] if "run.ckpt" in example else ["--epochs", 1])],
         "compare": ["--epochs", 1, "--seeds", 2, "--tuning-seeds", 1, "--lr-grid", "0.001,0.01,2", "--workers", 1],
     }
+    less = {} if "--load" in example else less
     status, out, err = cli(*example, *less.get(example[0], []), *(["--quiet"] if example[0] in less else []))
     assert status == 0, err
     assert out
@@ -144,6 +146,102 @@ def test_train_does_what_the_library_does(record):
     assert (found["lr"], found["parameters"], found["status"]) == (0.01, net.size, "finished")
 
 
+def test_whole_targets_are_labels_however_the_file_holds_them(record, here):
+    y = np.arange(30) % 2
+    runs = []
+    for name, targets in [("a.npz", y), ("b.npz", y.astype(np.float32)), ("c.npz", y[:, None] * 1.0), ("d.csv", y)]:
+        write_table(here / name, y)
+        if name.endswith("npz"):
+            np.savez(here / name, X=np.random.default_rng(0).normal(size=(30, 3)), y=targets)
+        runs.append(record("train", "--data", name, "--layers", 5, "--epochs", 1))
+    assert [(run["loss_function"], run["layers"]) for run in runs] == 4 * [("cross_entropy", [3, 5, 2])]
+    assert len({run["loss"] for run in runs}) == 1
+
+
+def test_a_single_class_is_refused(refused, here):
+    write_table(here / "ones.csv", np.ones(30))
+    assert "the training targets are all of the class 1: there is nothing to learn\n" in refused(
+        "train", "--data", "ones.csv"
+    )
+
+
+def test_what_does_not_fit_the_memory_is_refused_whether_or_not_the_machine_tells_it(monkeypatch, refused):
+    monkeypatch.setattr(inputs, "available_memory", lambda: 1000)
+    for command in ("train", "profile", "compare"):
+        message = refused(command, "--data", "spirals", "--layers", 8)
+        assert "--layers: a network of 42 parameters needs about " in message
+        assert message.endswith("GB of memory, and 1e-06 GB are free\n")
+    monkeypatch.setattr(inputs, "available_memory", lambda: None)
+    assert "and 2e+08 are the most\n" in refused("train", "--layers", 99999999)
+
+
+def test_training_leaves_memory_alone_where_it_is_unknown(monkeypatch, record):
+    monkeypatch.setattr(inputs, "available_memory", lambda: None)
+    assert record("train", *TINY)["status"] == "finished"
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="the system does not tell")
+def test_the_memory_is_asked_of_the_system(monkeypatch):
+    assert inputs.available_memory() > 2**20
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "MemTotal: 5 kB\n")
+    assert inputs.available_memory() is None
+
+
+def test_what_diverges_is_one_line(refused):
+    for arguments in (("--lr", 1e300), ("--optimizer", "sgd", "--lr", 1e5)):
+        assert "step" in refused("train", *TINY, "--data", "regression", *arguments, "--quiet")
+
+
+def test_options_that_a_saved_comparison_would_ignore_are_refused(refused):
+    Path("found.json").touch()
+    for option in (("--target", 0.3), ("--epochs", 3), ("--optimizer", "adam"), ("--tune",)):
+        assert refused("compare", "--load", "found.json", *option) == (
+            f"error: {option[0]} is for running, and --load shows what was run before\n"
+        )
+
+
+def test_a_run_too_short_for_alice_says_so(cli):
+    _, _, err = cli("train", *TINY[:4], "--steps", 10, "--quiet")
+    assert err == "Alice has not moved yet: its first 10 steps only gather averages\n"
+    assert cli("train", *TINY[:4], "--steps", 11, "--quiet")[2] == ""
+    assert cli("train", *TINY[:4], "--steps", 1, "--quiet", "--optimizer", "adam")[2] == ""
+    assert "its first 2 steps" in cli("train", *TINY[:4], "--steps", 2, "--quiet", "--option", "betas=0.5/0.9")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("comparison.compare", "compare"), ("cli.profile.curvature_profile", "profile")]
+)
+def test_what_is_interrupted_says_that_nothing_was_saved(monkeypatch, cli, name, command):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"glasscurv.{name}", interrupt)
+    more = ("--epochs", 0) if command == "profile" else ()
+    assert cli(command, *TINY[:4], *more, "--quiet") == (130, "", "interrupted: nothing was saved\n")
+
+
+def test_interrupted_while_starting_up_is_one_line(monkeypatch, capsys):
+    class Interrupting:
+        def find_spec(self, name, path, target=None):
+            if name == "glasscurv.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "glasscurv.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as stopped:
+        package.main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_errors_of_the_system_are_in_plain_words(refused, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "found.json")
+
+    monkeypatch.setattr("glasscurv.cli.inputs.load_data", full)
+    assert refused("train") == "error: found.json: No space left on device\n"
+
+
 def test_steps_patience_and_snapshots_reach_the_trainer(record, here):
     assert record("train", *TINY[:4], "--steps", 3)["steps"] == 3
     stopped = record("train", *TINY[:4], "--epochs", 50, "--patience", 1, "--optimizer", "sgd", "--lr", 5)
@@ -161,15 +259,43 @@ def test_schedules_are_those_of_the_library():
     assert make("step:5,0.5", 0.1, 9) == gc.schedules.step(0.1, 5, 0.5)
     assert make("cosine", 0.1, 9) == gc.schedules.cosine(0.1, 9)
     assert make("cosine:0.01", 0.1, 9) == gc.schedules.cosine(0.1, 9, 0.01)
+    assert make("warmup:5+cosine", 0.1, 9) == gc.schedules.warmup(gc.schedules.cosine(0.1, 9), 5)
+    assert make("warmup:5+step:2,0.5", 0.1, 9) == gc.schedules.warmup(gc.schedules.step(0.1, 2, 0.5), 5)
 
 
 @pytest.mark.parametrize(
-    "text", ["cos", "warmup", "warmup:", "warmup:1.5", "step:x", "step:1,2,3", "cosine:1,2", "constant:1"]
+    "text",
+    [
+        "cos",
+        "warmup",
+        "warmup:",
+        "warmup:x",
+        "step:x",
+        "step:1,2,3",
+        "cosine:1,2",
+        "constant:1",
+        "warmup:2+",
+        "step:2+cosine",
+    ],
 )
 def test_schedules_that_are_none_are_refused(refused, text):
-    assert f"--schedule must be constant, warmup:STEPS, step:EVERY[,FACTOR] or cosine[:FINAL], got '{text}'" in refused(
-        "train", *TINY, "--schedule", text
+    assert refused("train", *TINY, "--schedule", text) == (
+        "error: --schedule must be constant, step:EVERY[,FACTOR], cosine[:FINAL] or warmup:STEPS, which may go on as "
+        f"warmup:STEPS+cosine, got '{text}'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("warmup:0", "steps must be ≥ 1, got 0"),
+        ("warmup:1.5", "1.5 is no whole number of steps"),
+        ("step:0", "every must be ≥ 1, got 0"),
+        ("warmup:5+cosine:-1", "final must be finite and ≥ 0, got -1.0"),
+    ],
+)
+def test_values_that_a_schedule_refuses_are_named_with_the_option(refused, text, reason):
+    assert refused("train", *TINY, "--schedule", text) == f"error: --schedule {text}: {reason}\n"
 
 
 @pytest.mark.parametrize(
@@ -192,23 +318,46 @@ def test_schedules_that_are_none_are_refused(refused, text):
         (("train", *TINY, "--layers", "8,x"), "--layers must be widths ≥ 1 joined by commas, such as 64,64, got '8,x'"),
         (("train", *TINY, "--layers", "0"), "--layers must be widths ≥ 1"),
         (("train", "--data", "regression", "--loss", "cross_entropy"), "--loss cross_entropy needs labels"),
-        (("train", *TINY, "--optimizer", "alise"), "unknown optimizer 'alise' (did you mean 'alice'?)"),
+        (
+            ("train", *TINY, "--optimizer", "alise"),
+            "--optimizer must be one of sgd, adam, adamw, adahessian, alice, got 'alise' (did you mean alice?)\n",
+        ),
+        (
+            ("train", *TINY, "--optimizer", "lbfgs"),
+            "--optimizer must be one of sgd, adam, adamw, adahessian, alice, got 'lbfgs'\n",
+        ),
         (("train", *TINY, "--option", "quick=3"), "unknown option 'quick' of alice (did you mean 'quick_steps'?)"),
         (("train", *TINY, "--option", "eps"), "an option must have the form option=value, got 'eps'"),
-        (("train", *TINY, "--lr", "-1"), "lr must be finite and > 0, got -1.0"),
+        (("train", *TINY, "--lr", "-1"), "--optimizer alice: lr must be finite and > 0, got -1.0"),
+        (("train", "--data", "a.npz", "--validation", "1"), "--validation must be in (0, 1), got 1"),
         (("train", *TINY, "--plot", "a.jpg"), "--plot must end in .png, .svg, .pdf, got a.jpg"),
         (("train", *TINY, "--plot", "no/a.png"), "--plot: there is no folder no"),
         (("train", *TINY, "--history", "a.txt"), "--history must end in .csv, .json, got a.txt"),
-        (("train", *TINY, "--checkpoint", "."), "--checkpoint must be a file, and . is a folder"),
+        (("train", *TINY, "--checkpoint", "."), "--checkpoint must name a file, got '.'"),
+        (("train", *TINY, "--checkpoint", ""), "--checkpoint must name a file, got '.'"),
+        (("train", *TINY, "--checkpoint", "../"), "--checkpoint must be a file, and .. is a folder"),
+        (("train", *TINY, "--plot", 300 * "a" + ".png"), "a.png cannot be written: File name too long"),
+        (("train", "--layers", "99999999"), "--layers: a network of 7499999935 parameters needs about"),
         (("train", *TINY, "--resume"), "--resume needs --checkpoint FILE"),
         (("train", *TINY, "--checkpoint-every", "3"), "--checkpoint-every needs --checkpoint FILE"),
-        (("profile", "no.ckpt"), "no.ckpt"),
-        (("profile", "no.ckpt", "--lr", "1"), "--lr is for training, and the checkpoint holds a trained network"),
+        (("profile", "no.ckpt"), "the checkpoint: there is no file no.ckpt\n"),
+        (("profile", ".."), "the checkpoint must be a file, and .. is a folder\n"),
         (("profile", *TINY, "--length", "-1"), "--length must be finite and > 0, got -1"),
         (("compare", *TINY, "--optimizer", "adam:lrate=1"), "unknown option 'lrate' of adam"),
         (("compare", *TINY, "--lr-grid", "1,2"), "--lr-grid must be LOW,HIGH,COUNT, such as 1e-4,1e-1,7, got '1,2'"),
         (("compare", *TINY, "--save", "a.csv"), "--save must end in .json, got a.csv"),
-        (("compare", "--load", "no.json"), "no.json"),
+        (("compare", "--load", "no.json"), "--load: there is no file no.json\n"),
+        (("compare", "--load", ".."), "--load must be a file, and .. is a folder\n"),
+        (
+            ("compare", *TINY, "--lr-grid", "1,0.1,3"),
+            "--lr-grid 1,0.1,3: high of lr_grid must be finite and ≥ 1, got 0.1\n",
+        ),
+        (("compare", *TINY, "--target", "-1"), "--target must be finite and ≥ 0, got -1.0\n"),
+        (("compare", *TINY, "--target", "nan"), "--target must be finite and ≥ 0, got nan\n"),
+        (
+            ("compare", *TINY, "--target", "95", "--metric", "validation_accuracy"),
+            "--target must be in [0, 1], got 95.0\n",
+        ),
     ],
 )
 def test_mistakes_are_one_line(refused, arguments, message):
@@ -245,13 +394,18 @@ def test_data_that_do_not_fit_the_checkpoint_are_refused(cli, refused):
 def test_a_checkpoint_is_never_lost(cli, refused, here):
     run = ("train", *TINY, "--checkpoint", "run.ckpt", "--quiet", "--lr", 0.01)
     status, _, err = cli(*run, "--resume")
-    assert (status, err) == (0, "no checkpoint run.ckpt yet: starting anew\n")
+    assert status == 0
+    assert err.startswith("no checkpoint run.ckpt yet: starting anew\n")
     before = (here / "run.ckpt").read_bytes()
     assert "checkpoint run.ckpt exists: add --resume to go on from it, or name another file" in refused(*run)
     assert "is of another run" in refused(*run, "--resume", "--layers", 9)
     assert "checkpoint run.ckpt is of a run with another --seed" in refused(*run, "--resume", "--seed", 1)
     assert "was saved at a learning rate of 0.01, and this command says 0.5" in refused(*run, "--resume", "--lr", 0.5)
-    assert "state must be of Adam, got Alice" in refused(*run, "--resume", "--optimizer", "adam")
+    for more in ((), ("--lr", 0.5), ("--seed", 1)):
+        assert "checkpoint run.ckpt is of a run with --optimizer alice, not adam\n" in refused(
+            *run, "--resume", "--optimizer", "adam", *more
+        )
+    assert "schedule" in refused(*run, "--resume", "--schedule", "cosine", "--lr", 0.5)
     assert (here / "run.ckpt").read_bytes() == before
 
 
@@ -296,6 +450,18 @@ def test_profile_measures_as_the_library_does(record):
     assert (found["rows"], found["length"], found["evaluations"]) == (100, 0.01, profile.evaluations)
 
 
+@pytest.mark.filterwarnings("ignore:differences of group:RuntimeWarning")
+def test_a_profile_of_rounding_shows_no_numbers(cli, record):
+    short = ("profile", *TINY[:4], "--epochs", 0, "--length", 1e-10)
+    for row in record(*short)["table"]:
+        assert (row["verdict"], row["glass_density"], row["glass_share"], row["exponent"]) == ("none", None, None, None)
+        assert row["hessian_rms"] > 0  # first differences are far above their rounding
+    _, out, _ = cli(*short)
+    assert "layer1: none, exponent –: no bend exceeds rounding" in out
+    for row in record(*short[:-1], 1e-3)["table"]:
+        assert None not in row.values()
+
+
 @pytest.mark.filterwarnings("default")
 def test_warnings_are_one_line(cli):
     status, _, err = cli("profile", *TINY[:4], "--epochs", 0, "--length", 1e-15)
@@ -335,6 +501,35 @@ def test_the_table_says_what_to_beware_of(cli):
     assert "0 of 2" in out
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_tables_fit_the_terminal(cli, monkeypatch, columns):
+    cli(
+        "compare", *TINY, "--seeds", 2, "--optimizer", "sgd:momentum=0.9,lr=0.1", "--optimizer", "adam:lr=0.02",
+        "--target", 0.69, "--save", "found.json", "--quiet",
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = re.sub(r"\x1b\[[0-9;]*m", "", cli("compare", "--load", "found.json")[1])
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert max(map(len, lines)) <= columns
+    assert sum(line.split()[:1] == ["method"] for line in lines) == (1 if columns == 200 else 2)
+    headings = {word for line in lines for word in line.split()}
+    assert {"accuracy", "validation", "gradients", "steps", "seconds", "reached"} <= headings
+    profile = cli("profile", *TINY[:4], "--epochs", 0, "--samples", 2)[1]
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()) for line in profile.splitlines()) <= max(columns, 80)
+
+
+def test_tables_in_files_have_no_trailing_blanks_and_count_in_words(cli):
+    out = cli("compare", *TINY[:4], "--epochs", 1, "--seeds", 1, "--optimizer", "adam:lr=0.02", "--quiet")[1]
+    assert all(line == line.rstrip() for line in out.splitlines())
+    assert "1 seed, at most 4 gradients a run\n" in out
+    assert "intervals" not in out
+    assert (
+        "1 epoch, 4 steps, 4 gradient evaluations"
+        in cli("train", *TINY[:4], "--epochs", 1, "--optimizer", "adam", "--quiet")[1]
+    )
+
+
 def test_bugs_are_not_hidden(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("a bug")
@@ -371,8 +566,13 @@ def test_old_versions_of_click_end_with_the_same_status(monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "interval", "text"),
-    [(0.123456, np.nan, "0.1235"), (311.2, 104.0, "311.2 ± 100"), (1e-7, 2e-8, "1e-07 ± 2e-08"), (np.nan, np.nan, "–"),
-     (123456.0, 0.0, "123500 ± 0"), (99.0, 3.4e-14, "99 ± 0")],
+    [
+        (0.123456, np.nan, "0.1235"), (123456.0, np.nan, "123500"), (1e-7, np.nan, "1e-07"), (np.nan, np.nan, "–"),
+        (np.inf, np.nan, "inf"), (-0.0, np.nan, "0"), (140.8, 16, "141 ± 16"), (311.2, 104, "311 ± 104"),
+        (0.13, 0.0026, "0.1300 ± 0.0026"), (0.0996, 0.0996, "0.10 ± 0.10"), (-1e-9, 0.01, "0.000 ± 0.010"),
+        (1e-7, 2e-8, "(1.00 ± 0.20)e-07"), (5e7, 1e6, "(5.00 ± 0.10)e+07"), (123456.0, 0.0, "123500"),
+        (99.0, 3.4e-14, "99"),
+    ],
 )  # fmt: skip
 def test_numbers_show_the_digits_that_count(value, interval, text):
     assert number(value, interval) == text
