@@ -29,5 +29,14 @@ def test_the_page_on_training_runs_from_top_to_bottom(tmp_path, monkeypatch, cap
     }  # fmt: skip
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_the_example_of_the_study_says_what_the_page_says(capsys):
+    (example,) = examples("study.md")
+    exec(compile(example, "study.md", "exec"), {})
+    hessian, glass, both = (int(share) for share in re.findall(r"(\d+)%", capsys.readouterr().out))
+    assert 40 <= hessian <= 70
+    assert both <= glass <= 30
+
+
 def test_every_page_with_python_is_tested():
-    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} <= {"training.md"}
+    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md"}
