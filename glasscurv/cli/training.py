@@ -98,7 +98,7 @@ def _check_resumed(path: Path, optimizer: Optimizer, random: inputs.Streams, sch
         raise ValueError(f"checkpoint {path} is of a run with another --seed")
     rate, lr = saved.optimizer_state["hyperparameters"]["lr"], optimizer.lr
     # Under a schedule the rate changes, and it is for the trainer to compare schedules.
-    if schedule == "constant" and saved.metadata["schedule"] is None and rate != lr:
+    if schedule == "constant" and saved.metadata.get("schedule") is None and rate != lr:
         raise ValueError(f"checkpoint {path} was saved at a learning rate of {rate:g}, and this command says {lr:g}")
 
 
