@@ -16,7 +16,7 @@ from tests.contracts import LR, THETA0, identical, smooth
 
 
 @pytest.fixture(autouse=True)
-def handler():
+def usual_handler():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

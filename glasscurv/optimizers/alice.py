@@ -270,7 +270,7 @@ class Alice(Optimizer):
         """Refuse gradients with ‖g‖² ≤ square whose differences could make the averages infinite for ever."""
         dtype, shortest = self._center.dtype, float(np.min(length))
         # bounds of e² and of 2(½(g₊ + g₋) − g₀)²/σ
-        largest_term = max(square / shortest**2, 8 * square / shortest)
+        largest_term = max(square / shortest / shortest, 8 * square / shortest)
         if not largest_term <= float(np.finfo(dtype).max) * min(self._hessian_moment, self._glass_moment, 1.0):
             raise NonFiniteError(
                 f"gradient too large at step {self.steps + 1}: with ‖g‖² = {square:g} and the length {shortest:g} the "
