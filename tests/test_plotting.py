@@ -6,10 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 import glasscurv as gc
 from glasscurv import plotting
 from glasscurv.comparison import Comparison, Method, MethodResult, Trial
+from glasscurv.plotting import style
 
 
 def make_history(epochs=5, **changes):
@@ -303,10 +305,10 @@ def test_percentages_end_at_one_hundred():
     ],
 )
 def test_numbers_of_logarithmic_axes_are_few_and_alike(limits, labels):
-    ax = plotting.Figure().subplots()
+    ax = Figure().subplots()
     ax.set_yscale("log")
     ax.set_ylim(limits)
-    plotting._decades(ax)
+    style.decades(ax)
     ax.figure.draw_without_rendering()
     ticks = zip(
         [*ax.yaxis.get_majorticklocs(), *ax.yaxis.get_minorticklocs()],
@@ -323,7 +325,7 @@ def test_sixteen_methods_differ_in_colour_line_or_marker():
     lines = figure.axes[0].lines[:16]
     looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in lines}
     assert len(looks) == 16
-    assert len({line.get_color() for line in lines}) == len(plotting.COLOURS)
+    assert len({line.get_color() for line in lines}) == len(style.COLOURS)
     # Neighbours in the legend differ in both colour and marker, for those who see no colour.
     assert all(a.get_marker() != b.get_marker() for a, b in pairwise(lines))
 
@@ -336,7 +338,7 @@ def luminance(colour):
 
 
 def test_colours_stand_out_from_the_paper():
-    for colour in (*plotting.COLOURS, plotting.GREY):
+    for colour in (*style.COLOURS, style.GREY):
         assert 1.05 / (luminance(colour) + 0.05) > 2
 
 
@@ -363,6 +365,6 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     import importlib
     import sys
 
-    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"figures need matplotlib: pip install 'glasscurv\[plot\]'"):
         importlib.reload(plotting)
