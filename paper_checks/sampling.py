@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import glasscurv as gc
 from paper_checks.figures import BLUE, ORANGE, axes
+from paper_checks.hinges import draw_landscapes
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
 
 CLAIM = "Rademacher perturbations are optimal for the glass and for the Hessian"
@@ -77,11 +78,7 @@ def _glass_contamination(law: gc.Rademacher | gc.Uniform, count: int, rng: np.ra
 
 def _squared_jump(toy: gc.RandomHinges, displacements: Array, rng: np.random.Generator) -> Array:
     """Sample v₁² for each of the displacements, over a landscape of the toy's law each."""
-    shape = (len(displacements), len(toy.normals))
-    offsets, signals = (
-        rng.uniform(-toy.half_width, toy.half_width, shape),
-        toy.signal_scale * rng.standard_normal(shape),
-    )
+    offsets, signals = draw_landscapes(toy, len(displacements), rng)
     crossed = (displacements @ toy.normals.T > offsets).astype(np.float64) - (offsets < 0)
     return np.square((crossed * signals) @ toy.normals[:, 0])
 

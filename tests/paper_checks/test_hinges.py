@@ -1,0 +1,14 @@
+import numpy as np
+
+import glasscurv as gc
+from paper_checks.hinges import draw_landscapes
+
+
+def test_landscapes_drawn_at_once_have_the_toys_law():
+    """Means of |offset| and of signal², 200 000 each: relative standard errors of 0.13 and 0.32 %."""
+    toy = gc.RandomHinges(3, 50, half_width=4.0, signal_scale=0.5, rng=0)
+    offsets, signals = draw_landscapes(toy, 4000, np.random.default_rng(1))
+    assert offsets.shape == signals.shape == (4000, 50)
+    assert abs(offsets).max() <= 4
+    np.testing.assert_allclose(abs(offsets).mean(), 2.0, rtol=0.0065)
+    np.testing.assert_allclose(np.square(signals).mean(), 0.25, rtol=0.016)
