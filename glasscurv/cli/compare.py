@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from glasscurv import _validation, comparison
+from glasscurv._json import plain
 from glasscurv.cli import inputs, options
 from glasscurv.cli.output import (
     check_figure,
@@ -23,7 +24,6 @@ from glasscurv.cli.output import (
     make_table,
     note,
     number,
-    plain,
     print_json,
     print_table,
     print_text,

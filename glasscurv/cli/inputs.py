@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -31,19 +31,6 @@ ARRAYS = 12
 
 LARGEST_SIZE = 2 * 10**8
 """Parameters of the largest network where the machine does not tell its memory."""
-
-
-class Streams(NamedTuple):
-    """Independent sources of random numbers, all from one seed."""
-
-    parameters: np.random.Generator
-    directions: np.random.Generator
-    shuffling: np.random.Generator
-
-
-def streams(seed: int) -> Streams:
-    """Return the three streams of a seed, the same as those of a comparison."""
-    return Streams(*(np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)))
 
 
 def load_data(name: str, labels: Path | None, validation: float | None) -> Split:

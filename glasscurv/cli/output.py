@@ -12,11 +12,12 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-import numpy as np
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from glasscurv._json import plain
 
 INTERRUPTED = 130  # the exit status that shells give to what Ctrl-C ends
 FIGURES = (".png", ".svg", ".pdf")
@@ -45,17 +46,6 @@ def count(number: int, thing: str) -> str:
 def print_json(record: Mapping[str, Any]) -> None:
     """Print one JSON object; what is nan or infinite becomes null."""
     print(json.dumps(plain(record), allow_nan=False, indent=2))
-
-
-def plain(value: Any) -> Any:
-    """Return what JSON can hold."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(each) for name, each in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def make_table(columns: Mapping[str, str]) -> Table:

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from glasscurv import _validation
+from glasscurv._json import plain
 from glasscurv._typing import FloatArray
 from glasscurv.cli import inputs, options
 from glasscurv.cli.output import (
@@ -18,7 +19,6 @@ from glasscurv.cli.output import (
     count,
     make_table,
     number,
-    plain,
     print_json,
     print_table,
     print_text,
@@ -26,6 +26,7 @@ from glasscurv.cli.output import (
     saves_nothing,
 )
 from glasscurv.cli.training import Training
+from glasscurv.comparison.trials import streams
 from glasscurv.curvature import CurvatureProfile, curvature_profile
 from glasscurv.data import Split
 from glasscurv.networks import MLP
@@ -127,7 +128,7 @@ def profile(
 
     # What overflows becomes a nan, which is reported as the error.
     with saves_nothing(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        random = inputs.streams(seed).directions
+        random = streams(seed).directions
         found = curvature_profile(gradient, theta, network.groups, length, samples, rng=random)
         found = _above_rounding(found, gradient(theta), network)
     if as_json:
@@ -184,7 +185,7 @@ def _trained(chosen: Training, progress: bool) -> tuple[MLP, Any, Split]:
 def _rows(split: Split, rows: int | None, seed: int) -> tuple[Any, Any]:
     if rows is None or rows >= len(split.X):
         return split.X, split.y
-    kept = np.sort(inputs.streams(seed).shuffling.choice(len(split.X), rows, replace=False))
+    kept = np.sort(streams(seed).shuffling.choice(len(split.X), rows, replace=False))
     return split.X[kept], split.y[kept]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from glasscurv._typing import FloatArray
 from glasscurv.cli import inputs
 from glasscurv.cli.output import count, note, number
+from glasscurv.comparison.trials import Streams, streams
 from glasscurv.data import Split
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Alice, Optimizer
@@ -45,7 +46,7 @@ class Training:
         split = inputs.load_data(self.data, self.labels, self.validation)
         network = inputs.make_network(split, self.layers, self.activation, self.loss)
         inputs.check_memory(network, self.dtype, max(min(self.batch_size, len(split.X)), len(split.X_validation)))
-        theta0 = network.initialize(inputs.streams(self.seed).parameters, dtype=self.dtype)
+        theta0 = network.initialize(streams(self.seed).parameters, dtype=self.dtype)
         return network, theta0, inputs.fit_data(split, network, self.dtype)
 
     def run(
@@ -56,7 +57,7 @@ class Training:
     ) -> Run:
         """Train, from the checkpoint if it exists."""
         network, theta0, split = self.start()
-        random = inputs.streams(self.seed)
+        random = streams(self.seed)
         optimizer = inputs.make_optimizer(self.optimizer, theta0, self.lr, self.options, random.directions)
         epochs = 20 if self.epochs is None and self.steps is None else self.epochs
         steps = self.steps or (epochs or 0) * -(-len(split.X) // self.batch_size)
@@ -87,7 +88,7 @@ class Training:
         return Run(self, network, optimizer, split, history, theta0, lr, perf_counter() - start)
 
 
-def _check_resumed(path: Path, optimizer: Optimizer, random: inputs.Streams, schedule: str) -> None:
+def _check_resumed(path: Path, optimizer: Optimizer, random: Streams, schedule: str) -> None:
     """Refuse a checkpoint of another optimizer, seed or learning rate; the trainer checks the rest."""
     saved = load_checkpoint(path)
     name, here = saved.optimizer_state["optimizer"], type(optimizer).__name__

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from glasscurv._json import plain
 from glasscurv._typing import FloatArray
 from glasscurv.comparison.methods import Method
 
@@ -189,7 +189,7 @@ class Comparison:
         path : path
             File to write; one that exists is replaced.
         """
-        text = json.dumps({"format": FORMAT, **_plain(self)}, allow_nan=False)
+        text = json.dumps({"format": FORMAT, **plain(self)}, allow_nan=False)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -254,19 +254,6 @@ def _row(result: MethodResult) -> dict[str, Any]:
     middle = float(np.median(np.where(np.isnan(evaluations), np.inf, evaluations)))
     row["evaluations_median"] = middle if math.isfinite(middle) else math.nan
     return row
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold."""
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read_result(data: dict[str, Any]) -> MethodResult:

@@ -21,6 +21,7 @@ from glasscurv.comparison.methods import LBFGS, OPTIMIZERS, Method, lbfgs_option
 from glasscurv.comparison.results import Trial
 from glasscurv.data import Split
 from glasscurv.networks import MLP
+from glasscurv.training.data import evaluate
 
 Metric = Literal["validation_loss", "validation_accuracy", "loss"]
 METRICS: dict[str, int] = {"validation_loss": 1, "validation_accuracy": -1, "loss": 1}
@@ -65,10 +66,22 @@ class Task(NamedTuple):
     seed: int
 
 
+class Streams(NamedTuple):
+    """Independent sources of random numbers, all from one seed."""
+
+    parameters: np.random.Generator
+    directions: np.random.Generator
+    shuffling: np.random.Generator
+
+
+def streams(seed: int) -> Streams:
+    """Return the three streams of a seed, the same for every method."""
+    return Streams(*(np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)))
+
+
 def run_trial(setting: Setting, task: Task) -> Trial:
     """Train once; whatever diverges is reported as failed."""
-    streams = np.random.SeedSequence(task.seed).spawn(3)
-    initial, directions, shuffling = (np.random.default_rng(stream) for stream in streams)
+    initial, directions, shuffling = streams(task.seed)
     network, (X, y, _, _) = setting.network, setting.split
     theta0 = network.initialize(initial)
     record = _Record(setting)
@@ -101,13 +114,11 @@ class _Record:
 
     def add(self, steps: int, evaluations: int, loss: float, theta: FloatArray) -> None:
         """Validate, with the watch stopped."""
-        network, (_, _, X, y) = self.setting.network, self.setting.split
-        validation, accuracy = network.value(theta, X, y), np.nan
-        if not np.isfinite([loss, validation]).all():
+        _, _, X, y = self.setting.split
+        validation = evaluate(self.setting.network, theta, (X, y))
+        if not np.isfinite([loss, validation["validation_loss"]]).all():
             raise NonFiniteError(f"non-finite loss after step {steps}")
-        if network.loss.name == "cross_entropy":
-            accuracy = float(np.mean(network.predict(theta, X) == y))
-        self.rows.append((steps, evaluations, self.seconds, loss, validation, accuracy))
+        self.rows.append((steps, evaluations, self.seconds, loss, *validation.values()))
 
     def trial(self, task: Task, failed: bool) -> Trial:
         columns = np.array(self.rows, np.float64).reshape(len(self.rows), 6).T

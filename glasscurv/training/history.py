@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glasscurv._json import plain
 from glasscurv._typing import FloatArray
 from glasscurv._validation import choice
 from glasscurv.curvature import CurvatureProfile
@@ -159,17 +159,8 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but `best_theta` as numbers, texts and lists; a nan becomes None."""
-        record = {
-            field.name: _plain(getattr(self, field.name))
-            for field in fields(self)
-            if field.name not in ("best_theta", "snapshots")
-        }
-        if self.snapshots is None:
-            return {**record, "snapshots": None}
-        return {
-            **record,
-            "snapshots": {field.name: _plain(getattr(self.snapshots, field.name)) for field in fields(self.snapshots)},
-        }
+        names = (field.name for field in fields(self) if field.name != "best_theta")
+        return {name: plain(getattr(self, name)) for name in names}
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write what `to_dict` returns as JSON.
@@ -208,15 +199,6 @@ class History:
             columns["validation_accuracy"] = self.validation_accuracy
         epochs = range(1, len(self.loss) + 1)
         return ("epoch", *columns), zip(epochs, *(column.tolist() for column in columns.values()), strict=True)
-
-
-def _plain(value: Any) -> Any:
-    """Return an array as nested lists, with None for nan and infinity, which JSON cannot say."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Recorder:
