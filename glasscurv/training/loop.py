@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from threading import Event
 from typing import Any
@@ -313,7 +314,7 @@ class _Run:
         state = self.rng.bit_generator.state
         metadata = {
             "status": status,
-            **self._identity(),
+            **self._identity,
             "rng": {"epoch": state if self.order is None else self.epoch_rng, "now": state, "position": self.position},
         }
         # The one before is kept only when there is progress since: the last word on a run is no reason to lose it.
@@ -336,7 +337,7 @@ class _Run:
         if not resume:
             raise ValueError(f"checkpoint {path!r} exists: pass resume=True to go on from it, or move it away")
         optimizer_state, recorder, metadata = read_run(path)
-        if difference := _difference(metadata, self._identity()):
+        if difference := _difference(metadata, self._identity):
             raise ValueError(f"checkpoint {path!r} is of another run: {difference}")
         state = metadata["rng"]
         kind, kind_here = state["now"]["bit_generator"], self.rng.bit_generator.state["bit_generator"]
@@ -351,8 +352,9 @@ class _Run:
         # last, because optimizer and shuffling may share one generator
         self.rng.bit_generator.state = state["now"] if self.position else state["epoch"]
 
+    @cached_property  # digests read all data: once a run, not once a checkpoint
     def _identity(self) -> dict[str, Any]:
-        """Return what must agree for a run to go on; the optimizer checks its own part."""
+        """What must agree for a run to go on; the optimizer checks its own part."""
         return {
             "network": describe(self.network),
             "batch_size": self.batch_size,
