@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from glasscurv import _validation, comparison, data, schedules
 from glasscurv._typing import FloatArray
 from glasscurv.data import Split
+from glasscurv.data.files import labels_if_whole
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Optimizer
 
@@ -23,8 +24,6 @@ BUILT_IN: dict[str, Callable[[], Split]] = {
     "regression": lambda: data.regression(rng=0),
 }
 VALIDATION = 0.2
-LARGEST_WHOLE = 2.0**53
-"""Beyond it floats skip integers, so that a label may not be the one that was written."""
 
 ARRAYS = 12
 """Vectors of the size of the parameters that training holds: Alice's ten, a gradient and a copy."""
@@ -66,8 +65,7 @@ def _labels(y: NDArray[Any]) -> NDArray[Any]:
     """Return whole numbers as labels, however the file holds them; other targets as they are."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    whole = y.ndim == 1 and bool((y == np.round(y)).all()) and bool((abs(y) <= LARGEST_WHOLE).all())
-    return y.astype(np.int64) if whole else y
+    return labels_if_whole(y) if y.ndim == 1 else y
 
 
 def _existing(path: Path) -> Path:

@@ -129,9 +129,13 @@ def load_csv(path: str | PathLike[str], target: str | None = None) -> tuple[Floa
     if not numbers:
         raise ValueError(f"{path} holds a header and no numbers")
     table = np.stack(numbers)
-    y = table[:, column]
+    return np.delete(table, column, axis=1), labels_if_whole(table[:, column])
+
+
+def labels_if_whole(y: NDArray[Any]) -> NDArray[Any]:
+    """Return targets (m,) that are all whole numbers as int64, and a copy of others."""
     whole = bool((y == np.round(y)).all()) and bool((np.abs(y) < LARGEST_WHOLE).all())
-    return np.delete(table, column, axis=1), y.astype(np.int64) if whole else y.copy()
+    return y.astype(np.int64) if whole else y.copy()
 
 
 def _filled_lines(file: Any) -> Iterator[Row]:
