@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
+from glasscurv._threads import limit_blas, num_threads
 from glasscurv._typing import Workers
 from glasscurv._validation import integer
 
@@ -49,7 +50,8 @@ def ordered_map(
 
     def over_processes(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         _check_picklable(function, count)
-        with ProcessPoolExecutor(count, initializer=_receive, initargs=(function,)) as pool:
+        threads = max(num_threads() // count, 1)  # the processes share the cores
+        with ProcessPoolExecutor(count, initializer=_receive, initargs=(function, threads)) as pool:
             try:
                 yield from _in_batches(lambda batch: pool.map(_call, batch), items, 4 * count)
             except BaseException:  # Ctrl-C too: what has not begun need not
@@ -92,10 +94,11 @@ def _check_picklable(function: Callable[..., Any], count: int) -> None:
 _function: Callable[[Any], Any]
 
 
-def _receive(function: Callable[[Any], Any]) -> None:
-    """Keep, in a worker process, the function of all its tasks."""
+def _receive(function: Callable[[Any], Any], threads: int) -> None:
+    """Keep, in a worker process, the function of all its tasks, and limit the threads of each."""
     global _function
     _function = function
+    limit_blas(threads)
 
 
 def _call(item: Any) -> Any:
