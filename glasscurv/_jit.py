@@ -44,3 +44,19 @@ def _compiled_entry(value: Any, i: Any) -> Callable[[Any, Any], Any]:
         return value
 
     return of_array if isinstance(value, numba.types.Array) else of_number
+
+
+def entries(value: float | FloatArray, part: slice) -> float | FloatArray:
+    """Return a part of what is either an array or one number for all."""
+    return value[part] if isinstance(value, np.ndarray) else value
+
+
+@overload(entries)
+def _compiled_entries(value: Any, part: Any) -> Callable[[Any, Any], Any]:
+    def of_array(value: Any, part: Any) -> Any:
+        return value[part]
+
+    def of_number(value: Any, part: Any) -> Any:
+        return value
+
+    return of_array if isinstance(value, numba.types.Array) else of_number

@@ -22,24 +22,32 @@ from threadpoolctl import ThreadpoolController
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-PIECE = 1 << 18  # entries of the arrays of a loop; to hand one over costs some 10 µs
+PIECE = 1 << 16  # entries of the arrays of a loop, at least; to hand a piece over costs some 10 µs
+MANY = 64  # pieces of a loop, at most
 LINE = 1 << 10  # entries whose multiples begin pieces, for the alignment of vectors
 
 
 def parallel(loop: Callable[..., Result], *arguments: object) -> list[Result]:
-    """Run a loop over arrays of one length, piece by piece on several threads, and return what it returned for each.
+    """Run a loop over vectors, piece by piece on several threads, and return what it returned for each piece.
 
-    Arrays among the arguments are cut; all else is passed as it is. The first argument is an array.
+    The first argument is a vector. It is cut, as are all arguments of its length and all in tuples; others are passed
+    as they are.
     """
     first = arguments[0]
     assert isinstance(first, np.ndarray)
-    if first.size <= PIECE:
+    size = first.size
+    if size <= PIECE:
         return [loop(*arguments)]
 
-    def run(piece: slice) -> Result:
-        return loop(*(value[piece] if isinstance(value, np.ndarray) else value for value in arguments))
+    def cut(value: object, piece: slice) -> object:
+        if isinstance(value, tuple):
+            return tuple(cut(item, piece) for item in value)
+        return value[piece] if isinstance(value, np.ndarray) and value.shape == (size,) else value
 
-    return thread_map(run, pieces(first.size, PIECE, LINE))
+    def run(piece: slice) -> Result:
+        return loop(*(cut(value, piece) for value in arguments))
+
+    return thread_map(run, pieces(size, max(PIECE, -(-size // (MANY * LINE)) * LINE), LINE))
 
 
 def pieces(size: int, largest: int, multiple: int = 1) -> list[slice]:

@@ -127,35 +127,30 @@ def generator(rng: RngLike, name: str = "rng") -> np.random.Generator:
     raise TypeError(f"{name} must be None, an int or a numpy.random.Generator, got {type(rng).__name__}")
 
 
-def returned_gradient(value: ArrayLike, size: int, where: str) -> FloatArray:
-    """Check what a user's gradient callable gave back; `where` says which evaluation it was."""
+def returned_gradient(value: ArrayLike, like: FloatArray, where: str) -> FloatArray:
+    """Return what a user's gradient callable gave back as an array like `like`, its numbers unchecked.
+
+    It is the callable's own array if that has the right dtype and layout. `where` says which evaluation it was.
+    """
     unexpected: object = value
     if unexpected is None or isinstance(unexpected, tuple):
         raise TypeError(f"the callable must return the gradient and nothing else, got {type(value).__name__} {where}")
     array = real_array(value, "the gradient returned by the callable")
-    if array.shape != (size,):
-        raise ValueError(f"the gradient returned {where} must have shape ({size},), got {array.shape}")
-    # One reduction finds a nan or an infinity without a temporary of size n; a finite sum proves there is
-    # none, and only a sum that overflowed needs the full look.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = array.sum()
-    if not np.isfinite(total):
-        bad = np.flatnonzero(~np.isfinite(array))
-        if bad.size:
-            raise NonFiniteError(
-                f"non-finite gradient {where}: {bad.size} of {size} entries, the first is {array[bad[0]]} "
-                f"at index {bad[0]}"
-            )
-    return array
+    if array.shape != like.shape:
+        raise ValueError(f"the gradient returned {where} must have shape {like.shape}, got {array.shape}")
+    with np.errstate(over="ignore"):  # what is finite in float64 may be too large for float32
+        # The compiled loops know one kind of array; a read-only one may be the very point that was passed.
+        return np.require(array, like.dtype, ["C", "A", "W"])
 
 
-def copy_gradient(value: ArrayLike, out: FloatArray, where: str) -> None:
-    """Copy what a user's gradient callable gave back into `out`, checked before and after a narrowing cast."""
-    checked = returned_gradient(value, out.size, where)
-    with np.errstate(over="ignore"):
-        out[:] = checked
-    if out.dtype != checked.dtype:  # what is finite in float64 may be too large for float32
-        returned_gradient(out, out.size, where)
+def refuse_nonfinite(gradient: FloatArray, where: str) -> None:
+    """Raise NonFiniteError if a gradient holds a nan or an infinity."""
+    bad = np.flatnonzero(~np.isfinite(gradient))
+    if bad.size:
+        raise NonFiniteError(
+            f"non-finite gradient {where}: {bad.size} of {gradient.size} entries, the first is {gradient[bad[0]]} "
+            f"at index {bad[0]}"
+        )
 
 
 def _index(first: tuple[int, ...]) -> str:

@@ -15,10 +15,18 @@ from scipy.special import gamma, gammaln
 
 from glasscurv._typing import Distribution, FloatArray, RngLike
 from glasscurv._validation import choice, generator, integer, number, vector
+from glasscurv.core import vectors as core
 
 
 def _signs(n: int, rng: np.random.Generator) -> FloatArray:
-    return 2.0 * rng.integers(0, 2, size=integer(n, "n", 1), dtype=np.int8) - 1.0
+    signs = np.empty(integer(n, "n", 1))
+    _fill_with_signs(signs, rng)
+    return signs
+
+
+def _fill_with_signs(out: FloatArray, rng: np.random.Generator) -> None:
+    """Write random signs into `out`, one bit each."""
+    core.signs(np.frombuffer(rng.bytes(-(-out.size // 8)), np.uint8), out)
 
 
 @dataclass(frozen=True)
@@ -254,10 +262,12 @@ def check_distribution(distribution: Distribution) -> Distribution:
     return distribution
 
 
-def draw_direction(distribution: Distribution, like: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Draw a direction with the size and dtype of `like`, checked: a user's distribution may return anything."""
-    direction = vector(distribution.sample(like.size, rng), "the distribution's sample", like.size)
-    return direction.astype(like.dtype, copy=False)
+def draw_direction(distribution: Distribution, out: FloatArray, rng: np.random.Generator) -> None:
+    """Write a direction into `out`, checked: a user's distribution may return anything."""
+    if type(distribution) is Rademacher:  # needs no array of its own; a subclass may sample in another way
+        _fill_with_signs(out, rng)
+    else:
+        out[:] = vector(distribution.sample(out.size, rng), "the distribution's sample", out.size)
 
 
 def _power_primitive(x: float, p: float) -> float:

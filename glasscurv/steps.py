@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glasscurv._threads import parallel
 from glasscurv._typing import FloatArray
 from glasscurv._validation import (
     choice,
@@ -80,10 +81,11 @@ def quasi_newton_step(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLik
     array([-0.5   , -0.5236, -0.1949])
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
+    epsilon = _eps(eps)
     out = np.empty_like(g)
-    largest = float(np.finfo(g.dtype).max)
-    if not core.quasi_newton_step(g, h, rho, GLASS_STEP_COEFFICIENT, _eps(eps), largest, out):
+    if not _write_step(g, h, rho, epsilon, out):
         _check_values(g, h, rho)
+        _write_step_anywhere(g, h, rho, epsilon, out)
     return out
 
 
@@ -142,8 +144,9 @@ def joint_quasi_newton_step(
     array([-0.3214,  0.3214])
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
-    _check_values(g, h, rho)
     epsilon = _eps(eps)
+    if not all(parallel(core.valid, g, h, rho)):
+        _check_values(g, h, rho)
     out = np.empty_like(g)
     write_joint_step(g, h, rho, epsilon, out)
     return out
@@ -210,7 +213,7 @@ def bound_step(
         raise ValueError(f"lr_min must not exceed lr_max, got lr_min={lr_min} and lr_max={lr_max}")
     code = LIMITERS[choice(limiter, "limiter", tuple(LIMITERS))]
     out = np.empty(g.shape, np.result_type(proposed, g))
-    core.bound_step(proposed, g, v, lower, upper, code, _eps(eps), float(np.finfo(out.dtype).max), out)
+    parallel(core.bound_step, proposed, g, v, lower, upper, code, _eps(eps), float(np.finfo(out.dtype).max), out)
     return out
 
 
@@ -259,10 +262,11 @@ def write_joint_step(
     gradient: FloatArray, hessian: FloatArray, density: FloatArray, eps: float, out: FloatArray
 ) -> None:
     """Write the joint step of checked arrays, none of which is copied, into `out`."""
-    largest = float(np.finfo(out.dtype).max)
-    log_density, log_length, log_square = core.joint_leader(gradient, hessian, density, GLASS_STEP_COEFFICIENT)
+    leaders = parallel(core.joint_leader, gradient, hessian, density, GLASS_STEP_COEFFICIENT)
+    log_density, log_length, log_square = max(leaders, key=lambda leader: leader[2])
     if log_square == -math.inf:
-        core.quasi_newton_step(gradient, hessian, density, GLASS_STEP_COEFFICIENT, eps, largest, out)
+        if not _write_step(gradient, hessian, density, eps, out):
+            _write_step_anywhere(gradient, hessian, density, eps, out)
         return
     # Units in which the leading coordinate has ρ ≈ d ≈ 1; powers of 2, so that scaling rounds nothing.
     length_power = round(log_length / _LN2)
@@ -272,7 +276,23 @@ def write_joint_step(
     scaled = (gradient, hessian, density, slope_scale, hessian_scale, density_scale)
     low = (log_square - 2 * (length_power + slope_power) * _LN2) / 2
     log_scale = _joint_log_scale(scaled, low)
-    core.joint_step(*scaled, _joint_weight(log_scale), GLASS_STEP_COEFFICIENT, eps, largest, out)
+    weight, largest = _joint_weight(log_scale), float(np.finfo(out.dtype).max)
+    if not all(parallel(core.joint_step, *scaled, weight, eps, largest, out)):
+        parallel(core.joint_step_anywhere, *scaled, weight, GLASS_STEP_COEFFICIENT, eps, largest, out)
+
+
+def _write_step(gradient: FloatArray, hessian: FloatArray, density: FloatArray, eps: float, out: FloatArray) -> bool:
+    """Write the coordinate step; return False if an argument was not valid, or beyond the safe range."""
+    largest = float(np.finfo(out.dtype).max)
+    return all(parallel(core.quasi_newton_step, gradient, hessian, density, GLASS_STEP_COEFFICIENT, eps, largest, out))
+
+
+def _write_step_anywhere(
+    gradient: FloatArray, hessian: FloatArray, density: FloatArray, eps: float, out: FloatArray
+) -> None:
+    """Write the coordinate step of valid arguments of the whole floating-point range."""
+    largest = float(np.finfo(out.dtype).max)
+    parallel(core.quasi_newton_step_anywhere, gradient, hessian, density, GLASS_STEP_COEFFICIENT, eps, largest, out)
 
 
 def _joint_weight(log_scale: float) -> float:
@@ -289,7 +309,8 @@ def _joint_log_scale(scaled: Scaled, low: float) -> float:
     high = low + 2 * math.log(scaled[0].size)
     log_scale, previous = low, math.inf
     while True:
-        total, derivative = core.joint_sums(*scaled, _joint_weight(log_scale))
+        sums = parallel(core.joint_sums, *scaled, _joint_weight(log_scale))
+        total, derivative = (math.fsum(column) for column in zip(*sums, strict=True))
         if not 0 < total < math.inf:  # more than 300 decades between coordinates
             return log_scale
         excess = math.log(total) - 2 * log_scale

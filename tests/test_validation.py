@@ -298,20 +298,33 @@ def test_the_message_names_the_argument_it_is_told():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_good_gradient_is_passed_on_without_a_copy(dtype):
     gradient = np.arange(3, dtype=dtype)
-    assert v.returned_gradient(gradient, 3, "at step 1") is gradient
-    assert v.returned_gradient([1, 2, 3], 3, "at step 1").dtype == np.float64
+    assert v.returned_gradient(gradient, np.zeros(3, dtype), "at step 1") is gradient
+    assert v.returned_gradient([1, 2, 3], np.zeros(3, dtype), "at step 1").dtype == dtype
+
+
+def test_a_gradient_that_compiled_loops_do_not_know_is_copied():
+    like = np.zeros(3)
+    read_only = np.arange(3.0)
+    read_only.setflags(write=False)
+    unaligned = np.frombuffer(bytes(25), np.uint8)[1:].view(np.float64)
+    for gradient in (read_only, unaligned, np.arange(6.0)[::2], np.arange(3, dtype=np.float32)):
+        found = v.returned_gradient(gradient, like, "at step 1")
+        assert found.flags.carray
+        assert found.dtype == np.float64
+        assert not np.shares_memory(found, gradient)
+        np.testing.assert_array_equal(found, gradient)
 
 
 @pytest.mark.parametrize("shape", [(2,), (4,), (3, 1), (1, 3), ()])
 def test_a_gradient_of_a_wrong_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"the gradient returned at step 7 must have shape \(3,\), got \("):
-        v.returned_gradient(np.ones(shape), 3, "at step 7")
+        v.returned_gradient(np.ones(shape), np.zeros(3), "at step 7")
 
 
 @pytest.mark.parametrize(("value", "dtype"), NOT_REAL[:4])
 def test_a_gradient_that_is_not_real_is_refused(value, dtype):
     with pytest.raises(TypeError, match=f"the gradient returned by the callable must be real .*{dtype}"):
-        v.returned_gradient(value, 1, "at step 7")
+        v.returned_gradient(value, np.zeros(1), "at step 7")
 
 
 @pytest.mark.parametrize(
@@ -328,15 +341,18 @@ def test_a_gradient_that_is_not_real_is_refused(value, dtype):
 def test_a_gradient_that_is_not_finite_is_counted_and_located(gradient, message, error_state):
     # whatever NumPy is told to do about overflow, and although warnings are errors here
     with np.errstate(all=error_state), pytest.raises(gc.NonFiniteError, match=message):
-        v.returned_gradient(np.array(gradient), 3, "at step 7")
+        v.refuse_nonfinite(np.array(gradient), "at step 7")
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_finite_gradient_is_not_refused():
+    v.refuse_nonfinite(np.full(4, np.finfo(float).max), "at step 7")
+
+
 @pytest.mark.parametrize("error_state", ["warn", "raise", "ignore"])
-def test_a_finite_gradient_passes_even_when_its_sum_overflows(dtype, error_state):
-    gradient = np.full(4, np.finfo(dtype).max)
+def test_a_gradient_too_large_for_the_parameters_becomes_infinite(error_state):
+    # for `refuse_nonfinite` to find
     with np.errstate(all=error_state):
-        assert v.returned_gradient(gradient, 4, "at step 7") is gradient
+        assert v.returned_gradient([1e300, 1.0], np.zeros(2, np.float32), "at step 7").tolist() == [np.inf, 1.0]
 
 
 def test_a_non_finite_error_is_a_value_error_and_a_floating_point_error():

@@ -4,6 +4,9 @@ import numpy as np
 
 from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
+from glasscurv.core.vectors import sum_in_pairs
+
+BLOCK = 512  # entries handled at a time, a power of two
 
 
 @jit
@@ -34,7 +37,6 @@ def contrast_noise(weights: FloatArray) -> float:
 @jit
 def accumulate_curvature(
     start: FloatArray,
-    gradients: tuple[FloatArray, ...],
     hessian_weights: FloatArray,
     glass_weights: FloatArray,
     direction: FloatArray,
@@ -44,6 +46,7 @@ def accumulate_curvature(
     diagonal: FloatArray,
     absolute: FloatArray,
     square: FloatArray,
+    gradients: tuple[FloatArray, ...],
 ) -> tuple[float, float, float, float, int]:
     """Add one line: ρ̂ of equation (9), z∘Hz, |Hz| and (Hz)² to their running sums.
 
@@ -53,34 +56,56 @@ def accumulate_curvature(
     Returns the sums over coordinates of ρ̂, of ρ̂², of the squared difference between both ends and of its squared
     rounding error, and the number of coordinates whose contrasts are no larger than rounding explains.
     """
-    nodes, size = len(gradients), start.size
-    contrasts = glass_weights.shape[0]
-    total = total_square = difference_square = rounding_square = 0.0
     silent = 0
-    noise = contrast_noise(glass_weights)
-    for i in range(size):
-        center = np.float64(start[i])
-        product = 0.0
-        largest = abs(center)
-        for k in range(nodes):
-            product += hessian_weights[k] * (gradients[k][i] - center)
-            largest = max(largest, abs(np.float64(gradients[k][i])))
-        product /= length
-        rounding = resolution * largest
-        variation = squared_contrasts(center, gradients, glass_weights, i)
-        if variation <= noise * rounding * rounding:
-            silent += 1
-        sample = variation / (contrasts * length)
-        difference = np.float64(gradients[nodes - 1][i]) - gradients[0][i]
-        total += sample
-        total_square += sample * sample
-        difference_square += difference * difference
-        rounding_square += rounding * rounding
-        density[i] += sample
-        diagonal[i] += direction[i] * product
-        absolute[i] += abs(product)
-        square[i] += product * product
-    return total, total_square, difference_square, rounding_square, silent
+    per_density = 1.0 / (glass_weights.shape[0] * length)
+    noise = contrast_noise(glass_weights) * resolution * resolution
+    # Many short loops over a block, which stays in the cache: each vectorises, because it writes to few arrays.
+    product, contrast, variation, largest = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    # Sums over coordinates, BLOCK of them side by side.
+    samples, sample_squares, squares, roundings = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
+    for first in range(0, start.size, BLOCK):
+        part = slice(first, min(first + BLOCK, start.size))
+        center = start[part]
+        count = center.size
+        product[:] = 0.0
+        variation[:] = 0.0
+        for i in range(count):
+            largest[i] = abs(np.float64(center[i]))
+        for k in range(len(gradients)):
+            gradient, weight = gradients[k][part], hessian_weights[k] / length
+            for i in range(count):
+                g = np.float64(gradient[i])
+                product[i] += weight * (g - np.float64(center[i]))
+                largest[i] = abs(g) if abs(g) > largest[i] else largest[i]
+        for j in range(glass_weights.shape[0]):
+            contrast[:] = 0.0
+            for k in range(len(gradients)):
+                gradient, weight = gradients[k][part], glass_weights[j, k]
+                for i in range(count):
+                    contrast[i] += weight * (np.float64(gradient[i]) - np.float64(center[i]))
+            for i in range(count):
+                variation[i] += contrast[i] * contrast[i]
+        z, low, high = direction[part], gradients[0][part], gradients[len(gradients) - 1][part]
+        rho, diag, absolute_part, square_part = density[part], diagonal[part], absolute[part], square[part]
+        for i in range(count):
+            rounding = largest[i] * largest[i]
+            silent += 1 if variation[i] <= noise * rounding else 0
+            roundings[i] += rounding
+        for i in range(count):
+            difference = np.float64(high[i]) - np.float64(low[i])
+            squares[i] += difference * difference
+        for i in range(count):
+            sample = variation[i] * per_density
+            samples[i] += sample
+            sample_squares[i] += sample * sample
+            rho[i] += sample
+        for i in range(count):
+            diag[i] += np.float64(z[i]) * product[i]
+        for i in range(count):
+            absolute_part[i] += abs(product[i])
+            square_part[i] += product[i] * product[i]
+    total, total_square = sum_in_pairs(samples), sum_in_pairs(sample_squares)
+    return total, total_square, sum_in_pairs(squares), resolution * resolution * sum_in_pairs(roundings), silent
 
 
 @jit

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glasscurv._threads import parallel
 from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
 from glasscurv._validation import NonFiniteError, generator, integer, number
 from glasscurv._workers import ordered_map
@@ -279,12 +280,15 @@ def estimate_curvature(
         for direction, rows in map_(center.on_line, random_lines(source, count, law, all_stops)):
             on_line = rows[: len(stops)]
             weights = (hessian_weights, glass_weights, direction, sigma, center.resolution)
-            totals.append(core.accumulate_curvature(center.start, on_line, *weights, *sums))
+            parts = parallel(core.accumulate_curvature, center.start, *weights, *sums, on_line)
+            totals.append(np.sum(parts, axis=0))
             if second is not None:
                 # Dead units and layers that do not jump have next to no density and would count as silent.
                 least = NEGLIGIBLE_DENSITY * totals[-1][0] / center.theta.size
                 lengths = (sigma, second, center.resolution, least)
-                seconds.append(core.second_length(center.start, on_line, glass_weights, rows[-2], rows[-1], *lengths))
+                at_second = (core.second_length, center.start, on_line, glass_weights, rows[-2], rows[-1])
+                seconds.append(np.sum(parallel(*at_second, *lengths), axis=0))
+                del at_second
             if few and len(directions) < MANY_DIRECTIONS:
                 directions.append(direction)
             # Freed before the next line is drawn.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glasscurv._threads import parallel
 from glasscurv._typing import Distribution, FloatArray, Gradient
-from glasscurv._validation import copy_gradient, function, real_array, vector
+from glasscurv._validation import function, real_array, refuse_nonfinite, returned_gradient, vector
+from glasscurv.core import vectors as core
 from glasscurv.perturbations import draw_direction
 
 
@@ -45,7 +48,7 @@ class Center:
     gradient : callable
         The user's gradient.
     theta : (n,) array
-        The centre μ, read-only.
+        The centre μ; the callable gets a read-only view.
     start : (n,) array
         The gradient there.
     resolution : float
@@ -59,20 +62,19 @@ class Center:
 
     def at(self, direction: FloatArray, offset: float, where: str) -> FloatArray:
         """Return a copy of the gradient at μ + offset · direction; `where` names the point in errors."""
-        # Two steps in one fresh array: a gradient may keep the point it gets.
-        point = direction * self.theta.dtype.type(offset)
-        point += self.theta
+        # A fresh array: a gradient may keep the point it gets.
+        point = np.empty_like(self.theta)
+        parallel(core.perturb, self.theta, direction, abs(offset), math.copysign(1, offset), point)
         point.setflags(write=False)
         returned = self.gradient(point)
         # The copy takes the place of the point in memory.
         del point
-        result = np.empty_like(self.theta)
-        copy_gradient(returned, result, where)
-        return result
+        return _copied(returned, self.theta, where)
 
     def on_line(self, line: Line) -> tuple[FloatArray, tuple[FloatArray, ...]]:
         """Return the direction of a line and the gradients at its stops."""
-        direction = draw_direction(line.distribution, self.theta, np.random.default_rng(line.seed))
+        direction = np.empty_like(self.theta)
+        draw_direction(line.distribution, direction, np.random.default_rng(line.seed))
         return direction, tuple(
             self.at(direction, node * length, f"in sample {line.sample}, node {node:g}, length {length:g}")
             for node, length in line.stops
@@ -82,13 +84,22 @@ class Center:
 def evaluate_center(gradient: Gradient, theta: ArrayLike) -> Center:
     """Check the callable and the centre, and evaluate the one at the other."""
     function(gradient, "gradient")
-    center = vector(theta, "theta").view()
-    center.setflags(write=False)
-    returned = gradient(center)
-    start = np.empty_like(center)
-    copy_gradient(returned, start, "at the centre")
+    center = np.require(vector(theta, "theta"), requirements=["A", "W"])  # the compiled loops know one kind of array
+    view = center.view()
+    view.setflags(write=False)
+    returned = gradient(view)
+    start = _copied(returned, center, "at the centre")
     dtypes = (center.dtype, real_array(returned, "the gradient returned by the callable").dtype)
     return Center(gradient, center, start, float(max(np.finfo(dtype).eps for dtype in dtypes)))
+
+
+def _copied(returned: ArrayLike, like: FloatArray, where: str) -> FloatArray:
+    """Return a copy of a gradient that a user's callable gave back, checked."""
+    gradient = returned_gradient(returned, like, where)
+    result = np.empty_like(like)
+    if not all(parallel(core.copy_within, gradient, float(np.finfo(like.dtype).max), result)):
+        refuse_nonfinite(gradient, where)
+    return result
 
 
 def random_lines(

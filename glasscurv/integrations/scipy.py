@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike
 from scipy.optimize import Bounds, OptimizeResult
 
 from glasscurv._typing import FloatArray, RngLike
-from glasscurv._validation import NonFiniteError, function, generator, integer, number, returned_gradient, vector
+from glasscurv._validation import (
+    NonFiniteError,
+    function,
+    generator,
+    integer,
+    number,
+    refuse_nonfinite,
+    returned_gradient,
+    vector,
+)
 from glasscurv.optimizers import Alice
 
 # Measured on the test set of tests/integrations/test_scipy.py; the notes of `minimize_alice` say why.
@@ -202,7 +211,9 @@ class _Objective:
         if not np.isfinite(value):
             raise NonFiniteError(f"fun returned {value}")
         returned = self._jac(x.copy(), *self._args)
-        gradient = returned_gradient(returned, x.size, f"at evaluation {self.evaluations}").copy()
+        where = f"at evaluation {self.evaluations}"
+        gradient = returned_gradient(returned, x, where).copy()
+        refuse_nonfinite(gradient, where)
         self._last = x.copy(), value, gradient
         if self.evaluations == 1 or value < self.value:
             self.x, self.value, self.gradient = self._last

@@ -6,10 +6,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from glasscurv._threads import parallel
 from glasscurv._typing import RngLike, ValueAndGrad
 from glasscurv._validation import integer, number
 from glasscurv.core import optimizers as core
-from glasscurv.core.steps import perturb
+from glasscurv.core import vectors
 from glasscurv.optimizers.adam import check_betas
 from glasscurv.optimizers.base import Optimizer
 from glasscurv.perturbations import Rademacher, draw_direction
@@ -97,8 +98,7 @@ class AdaHessian(Optimizer):
         self.length = number(length, "length", 0, open_low=True)
         for name in ("gradient", "second_moment"):
             self._arrays[name] = self._zeros()
-        self._plus, self._minus, self._center = self._zeros(), self._zeros(), self._zeros()
-        self._point = self._zeros()
+        self._plus, self._minus, self._point, self._direction = (self._zeros() for _ in range(4))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -114,15 +114,16 @@ class AdaHessian(Optimizer):
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         arrays = self._arrays
         theta, diagonal = arrays["theta"], self._point
-        direction = draw_direction(Rademacher(), theta, self._rng)
-        for sign, gradient in ((1.0, self._plus), (-1.0, self._minus)):
-            perturb(theta, direction, self.length, sign, self._point)
-            self._evaluate(value_and_grad, self._point, gradient)
-        loss = self._evaluate(value_and_grad, theta, self._center)
-        core.hutchinson_diagonal(self._plus, self._minus, direction, self.length, self.block_size, diagonal)
-        self._check_square(diagonal, "Hessian diagonal")
-        core.adahessian_update(
-            self._center,
+        draw_direction(Rademacher(), self._direction, self._rng)
+        for sign, out in ((1.0, self._plus), (-1.0, self._minus)):
+            parallel(vectors.perturb, theta, self._direction, self.length, sign, self._point)
+            self._evaluate(value_and_grad, self._point, out=out)
+        loss, gradient = self._evaluate(value_and_grad, theta)
+        core.hutchinson_diagonal(self._plus, self._minus, self._direction, self.length, self.block_size, diagonal)
+        self._check_squares(diagonal, "Hessian diagonal")
+        parallel(
+            core.adahessian_update,
+            gradient,
             diagonal,
             theta,
             arrays["gradient"],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from glasscurv._threads import parallel
 from glasscurv._typing import ValueAndGrad
 from glasscurv._validation import number
 from glasscurv.core import optimizers as core
@@ -54,7 +56,6 @@ class Adam(Optimizer):
         self.eps = number(eps, "eps", 0, open_low=True)
         for name in ("gradient", "second_moment"):
             self._arrays[name] = self._zeros()
-        self._gradient = self._zeros()
         self._weight_decay = 0.0
 
     @property
@@ -64,10 +65,10 @@ class Adam(Optimizer):
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         arrays = self._arrays
-        loss = self._evaluate(value_and_grad, arrays["theta"], self._gradient)
-        self._check_square(self._gradient)
-        core.adam_update(
-            self._gradient,
+        loss, gradient = self._evaluate(value_and_grad, arrays["theta"], limit=math.sqrt(self._largest))
+        parallel(
+            core.adam_update,
+            gradient,
             arrays["theta"],
             arrays["gradient"],
             arrays["second_moment"],

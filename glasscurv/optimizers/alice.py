@@ -16,15 +16,18 @@ code                theory
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glasscurv._threads import parallel
 from glasscurv._typing import Distribution, FloatArray, RngLike, ValueAndGrad
-from glasscurv._validation import NonFiniteError, choice, integer, number
+from glasscurv._validation import choice, integer, number
 from glasscurv.constants import GLASS_STEP_COEFFICIENT
 from glasscurv.core import steps as core
+from glasscurv.core import vectors
 from glasscurv.nesterov import exact_step_fraction
 from glasscurv.optimizers.adam import check_betas
 from glasscurv.optimizers.base import Optimizer, copied, plain
@@ -165,9 +168,7 @@ class Alice(Optimizer):
         self._arrays["lookahead"] = theta.copy()
         for name in ("gradient", "second_moment", "curvature", "density"):
             self._arrays[name] = self._zeros()
-        self._plus, self._minus, self._center = self._zeros(), self._zeros(), self._zeros()
-        self._point = self._zeros()
-        self._step = self._zeros() if self.joint else None
+        self._plus, self._minus, self._point, self._direction = (self._zeros() for _ in range(4))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -251,40 +252,39 @@ class Alice(Optimizer):
         nu, step = self._arrays["lookahead"], self.steps + 1
         full = self.is_full_step(step)
         length = self._lr if self.length is None else self.length
-        squares = []
+        limit = math.sqrt(self._largest)
         if full:
-            direction = draw_direction(self.distribution, nu, self._rng)
-            for sign, gradient in ((1.0, self._plus), (-1.0, self._minus)):
-                core.perturb(nu, direction, length, sign, self._point)
-                self._evaluate(value_and_grad, self._point, gradient)
-                squares.append(self._check_square(gradient))
-        loss = self._evaluate(value_and_grad, nu, self._center)
-        squares.append(self._check_square(self._center))
+            limit = min(limit, self._curvature_limit(float(np.min(length))))
+            draw_direction(self.distribution, self._direction, self._rng)
+            for sign, out in ((1.0, self._plus), (-1.0, self._minus)):
+                parallel(vectors.perturb, nu, self._direction, length, sign, self._point)
+                self._evaluate(value_and_grad, self._point, limit, out)
+        loss, gradient = self._evaluate(value_and_grad, nu, limit)
         if full:
-            self._check_curvature(max(squares), length)
-            self._measure(direction, length, step)
-        self._average_and_move(step, move=not self._warming_up(step))
+            self._measure(gradient, length, step)
+        if self._warming_up(step):
+            parallel(core.alice_averages, gradient, nu, *self._averages(step))
+        elif self.joint:
+            parallel(core.alice_averages, gradient, nu, *self._averages(step))
+            self._move_jointly()
+        else:
+            self._move(gradient, step)
         return loss
 
-    def _check_curvature(self, square: float, length: float | FloatArray) -> None:
-        """Refuse gradients with ‖g‖² ≤ square whose differences could make the averages infinite for ever."""
-        dtype, shortest = self._center.dtype, float(np.min(length))
-        # bounds of e² and of 2(½(g₊ + g₋) − g₀)²/σ
-        largest_term = max(square / shortest / shortest, 8 * square / shortest)
-        if not largest_term <= float(np.finfo(dtype).max) * min(self._hessian_moment, self._glass_moment, 1.0):
-            raise NonFiniteError(
-                f"gradient too large at step {self.steps + 1}: with ‖g‖² = {square:g} and the length {shortest:g} the "
-                f"curvature may overflow {dtype}"
-            )
+    def _curvature_limit(self, length: float) -> float:
+        """Return the largest |g_i| for which no term of C and R overflows: e² ≤ (g/σ)² and 2(2g)²/σ."""
+        square = self._largest * min(self._hessian_moment, self._glass_moment, 1.0)
+        return math.sqrt(square) * min(length, math.sqrt(length / 8))
 
-    def _measure(self, direction: FloatArray, length: float | FloatArray, step: int) -> None:
+    def _measure(self, gradient: FloatArray, length: float | FloatArray, step: int) -> None:
         """Section 8, step 1: refresh curvature and density from the three gradients of a full step."""
         period = self.quick_steps + 1
-        core.alice_curvature(
+        parallel(
+            core.alice_curvature,
             self._plus,
             self._minus,
-            self._center,
-            direction,
+            gradient,
+            self._direction,
             length,
             min(max(1 - period * (1 - self.betas[1]), 0.0), _plain_mean(step)),
             self.l2,
@@ -295,44 +295,41 @@ class Alice(Optimizer):
             self._arrays["density"],
         )
 
-    def _average_and_move(self, step: int, move: bool) -> None:
-        """Section 8, steps 2 and 3."""
+    def _averages(self, step: int) -> tuple[FloatArray, FloatArray, float, float, float, float]:
+        """Return the averages of section 8, step 2, and the weights with which a gradient enters them."""
+        plain_mean = _plain_mean(step)
+        weights = (min(self.betas[0], plain_mean), min(self.betas[1], plain_mean), self.l1, self.l2)
+        return self._arrays["gradient"], self._arrays["second_moment"], *weights
+
+    def _move(self, gradient: FloatArray, step: int) -> None:
+        """Section 8, steps 2 and 3, in one pass."""
         arrays = self._arrays
-        core.alice_update(
-            self._center,
-            arrays["theta"],
+        parallel(
+            core.alice_update,
+            gradient,
             arrays["lookahead"],
-            arrays["gradient"],
-            arrays["second_moment"],
+            *self._averages(step),
+            arrays["theta"],
             arrays["curvature"],
             arrays["density"],
-            min(self.betas[0], _plain_mean(step)),
-            min(self.betas[1], _plain_mean(step)),
-            self.l1,
-            self.l2,
             HESSIANS[self.hessian],
-            self.glass,
-            GLASS_STEP_COEFFICIENT,
+            GLASS_STEP_COEFFICIENT if self.glass else 0.0,
             self.eps,
             LIMITERS[self.limiter],
             *self._bounds,
             self.step_fraction,
             self.lookahead,
-            move and self._step is None,
         )
-        if move and self._step is not None:
-            self._move_jointly(self._step)
 
-    def _move_jointly(self, step: FloatArray) -> None:
+    def _move_jointly(self) -> None:
         """Section 8, step 3, with the joint step in place of equation (11)."""
-        arrays, curvature = self._arrays, self._point
+        arrays, curvature, step = self._arrays, self._point, self._plus
         gradient = arrays["gradient"]
-        core.step_curvatures(arrays["curvature"], HESSIANS[self.hessian], curvature)
+        parallel(core.step_curvatures, arrays["curvature"], HESSIANS[self.hessian], curvature)
         write_joint_step(gradient, curvature, arrays["density"], self.eps, step)
-        largest = float(np.finfo(step.dtype).max)
-        limits = (*self._bounds, LIMITERS[self.limiter], self.eps, largest)
-        core.bound_step(step, gradient, arrays["second_moment"], *limits, step)
-        core.alice_move(step, arrays["theta"], arrays["lookahead"], self.step_fraction, self.lookahead)
+        limits = (*self._bounds, LIMITERS[self.limiter], self.eps, self._largest)
+        parallel(core.bound_step, step, gradient, arrays["second_moment"], *limits, step)
+        parallel(core.alice_move, step, arrays["theta"], arrays["lookahead"], self.step_fraction, self.lookahead)
 
 
 def _plain_mean(step: int) -> float:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._interrupts import deferred_interrupts
+from glasscurv._threads import parallel
 from glasscurv._typing import Distribution, FloatArray, RngLike, ValueAndGrad
 from glasscurv._validation import (
     NonFiniteError,
-    copy_gradient,
     function,
     generator,
     integer,
     nonnegative_vector,
     number,
     real_array,
+    refuse_nonfinite,
+    returned_gradient,
     vector,
 )
+from glasscurv.core import vectors
 
 
 class Optimizer:
@@ -236,32 +240,52 @@ class Optimizer:
     def _zeros(self) -> FloatArray:
         return np.zeros_like(self._arrays["theta"])
 
-    def _evaluate(self, value_and_grad: ValueAndGrad, point: FloatArray, out: FloatArray) -> float:
-        """Write the gradient at `point` into `out` and return the loss, both checked."""
+    def _evaluate(
+        self, value_and_grad: ValueAndGrad, point: FloatArray, limit: float | None = None, out: FloatArray | None = None
+    ) -> tuple[float, FloatArray]:
+        """Return the loss and the gradient at `point`, both checked; no entry of the gradient exceeds `limit`.
+
+        The gradient is a copy in `out`. Without it, it may be the callable's own buffer, which the next evaluation may
+        overwrite.
+        """
         view = point.view()
         view.setflags(write=False)
         result: Any = value_and_grad(view)
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise TypeError(f"value_and_grad must return (loss, gradient), got {type(result).__name__}")
-        loss, gradient = result
+        loss, returned = float(result[0]), result[1]
         where = f"at step {self.steps + 1}"
-        copy_gradient(gradient, out, where)
+        gradient = returned_gradient(returned, point, where)
+        bound = self._largest if limit is None else limit
+        if out is None:
+            fits = parallel(vectors.within, gradient, bound)
+        else:
+            fits = parallel(vectors.copy_within, gradient, bound, out)
+        if not all(fits):
+            refuse_nonfinite(gradient, where)
+            raise self._too_large(gradient, "gradient")
         self.evaluations += 1
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             raise NonFiniteError(f"non-finite loss {where}: {loss}")
-        return float(loss)
+        return loss, gradient if out is None else out
 
-    def _check_square(self, values: FloatArray, name: str = "gradient") -> float:
-        """Refuse values whose square would make the running second moment infinite for ever; return ‖values‖²."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = np.vdot(values, values)
-        if not np.isfinite(total):  # one entry, or only the sum
-            largest = float(abs(values).max())
-            if not largest <= float(np.sqrt(np.finfo(values.dtype).max)):
-                raise NonFiniteError(
-                    f"{name} too large at step {self.steps + 1}: the square of {largest:g} overflows {values.dtype}"
-                )
-        return float(total)
+    def _check_squares(self, values: FloatArray, name: str) -> None:
+        """Refuse values whose square would make the running second moment infinite for ever."""
+        if not all(parallel(vectors.within, values, math.sqrt(self._largest))):
+            raise self._too_large(values, name)
+
+    @property
+    def _largest(self) -> float:
+        """The largest number in the precision of the parameters."""
+        return float(np.finfo(self._arrays["theta"].dtype).max)
+
+    def _too_large(self, values: FloatArray, name: str) -> NonFiniteError:
+        largest = float(abs(values).max())
+        if largest <= math.sqrt(self._largest):
+            reason = f"with an entry of {largest:g} the curvature may overflow {values.dtype}"
+        else:
+            reason = f"the square of {largest:g} overflows {values.dtype}"
+        return NonFiniteError(f"{name} too large at step {self.steps + 1}: {reason}")
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         raise NotImplementedError

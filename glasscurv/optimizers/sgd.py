@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from glasscurv._threads import parallel
 from glasscurv._typing import ValueAndGrad
 from glasscurv._validation import number
 from glasscurv.core import optimizers as core
@@ -52,7 +53,6 @@ class SGD(Optimizer):
             raise ValueError("nesterov needs momentum > 0, got momentum=0")
         self.nesterov = bool(nesterov)
         self._arrays["velocity"] = self._zeros()
-        self._gradient = self._zeros()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -61,6 +61,7 @@ class SGD(Optimizer):
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         theta = self._arrays["theta"]
-        loss = self._evaluate(value_and_grad, theta, self._gradient)
-        core.sgd_update(self._gradient, theta, self._arrays["velocity"], self._lr, self.momentum, self.nesterov)
+        loss, gradient = self._evaluate(value_and_grad, theta)
+        velocity = self._arrays["velocity"]
+        parallel(core.sgd_update, gradient, theta, velocity, self._lr, self.momentum, self.nesterov)
         return loss

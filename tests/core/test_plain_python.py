@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import glasscurv.core
-from glasscurv._jit import entry, jit
-from glasscurv.core import crossings, glass, optimizers, statistics, steps
+from glasscurv._jit import entries, entry, jit
+from glasscurv.core import crossings, glass, optimizers, statistics, steps, vectors
 
 N = 7
 
@@ -22,12 +22,12 @@ def step_arguments(dtype):
     return gradient, abs(hessian), abs(density)
 
 
-def alice_update_arguments(dtype, choice, glass_term, limiter):
+def alice_update_arguments(dtype, choice, glass_term, limiter, rates=(0.001, 0.1)):
     vectors = arrays(7, dtype)
-    vectors[4], vectors[6] = abs(vectors[4]), abs(vectors[6])
+    vectors[3], vectors[6] = abs(vectors[3]), abs(vectors[6])
     vectors[5] = vectors[5] if choice == steps.DIAGONAL else abs(vectors[5])
-    weights = (0.9, 0.99, 0.01, 0.02, choice, glass_term, 0.24, 1e-8, limiter, 0.001, 0.1, 0.1, 1.2, True)
-    return (*vectors, *weights)
+    averages = (*vectors[:4], 0.9, 0.99, 0.01, 0.02)
+    return (*averages, *vectors[4:], choice, 0.24 if glass_term else 0.0, 1e-8, limiter, *rates, 0.1, 1.2)
 
 
 def cases(dtype):
@@ -35,16 +35,32 @@ def cases(dtype):
     out = np.zeros(N, dtype)
     plus, minus, center, curvature, rho = arrays(5, dtype, seed=1)
     signs = np.sign(plus)
-    yield steps.quasi_newton_step, (gradient, hessian, density, 0.24, 1e-8, 1e30, out)
-    yield steps.quasi_newton_step, (gradient, -hessian, density, 0.24, 1e-8, 1e30, out)
+    step = (gradient, hessian, density, 0.24, 1e-8, 1e30, out)
+    yield steps.quasi_newton_step, step
+    yield steps.quasi_newton_step, (gradient, -hessian, *step[2:])
+    yield steps.quasi_newton_step_anywhere, step
     yield steps.bound_step, (plus, gradient, hessian, 0.01, 0.1, steps.ADAM, 1e-8, 1e30, out)
+    yield steps.valid, (gradient, hessian, density)
+    yield steps.valid, (gradient, -hessian, density)
+    yield steps.glass_terms, (gradient, hessian, density, 0.24, np.zeros(N))
+    yield steps.log_glass_term, (1.5, 0.5, 2.0, 0.24)
     yield steps.joint_leader, (gradient, hessian, density, 0.24)
-    yield steps.joint_sums, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0)
-    yield steps.joint_step, (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0, 0.24, 1e-8, 1e30, out)
+    scaled = (gradient, hessian, density, 1.3, 0.7, 1.1, 2.0)
+    yield steps.joint_terms, (*scaled, *np.ones((2, N)))
+    yield steps.joint_sums, scaled
+    yield steps.joint_sums_anywhere, scaled
+    yield steps.joint_step, (*scaled, 1e-8, 1e30, out)
+    yield steps.joint_step_anywhere, (*scaled, 0.24, 1e-8, 1e30, out)
     rates = dtype(0.1) * abs(plus)  # in place of one rate
     yield steps.bound_step, (plus, gradient, hessian, dtype(0.1) * rates, rates, steps.SGDM, 1e-8, 1e30, out)
     for length in (0.1, rates):
-        yield steps.perturb, (center, signs, length, -1.0, out)
+        yield vectors.perturb, (center, signs, length, -1.0, out)
+    yield vectors.signs, (np.array([0b10110010], np.uint8), out)
+    yield vectors.signs, (np.array([0b10110010, 1], np.uint8), np.zeros(9, dtype))
+    for limit in (0.1, 100.0):
+        yield vectors.within, (gradient, limit)
+        yield vectors.copy_within, (gradient, limit, out)
+    yield vectors.sum_in_pairs, (np.arange(8.0).astype(dtype),)
     yield steps.alice_move, (minus, plus, center, 0.1, 1.2)
     for choice in (steps.ZERO, steps.ABS, steps.RMS, steps.DIAGONAL):
         for length in (0.1, rates):
@@ -53,8 +69,11 @@ def cases(dtype):
         yield steps.step_curvatures, (curvature if choice == steps.DIAGONAL else abs(curvature), choice, out)
         for limiter in (steps.FIXED, steps.SGDM, steps.ADAM):
             yield steps.alice_update, alice_update_arguments(dtype, choice, choice != steps.RMS, limiter)
-    *before, _, _, fraction, lookahead, move = alice_update_arguments(dtype, steps.ABS, True, steps.ADAM)
-    yield steps.alice_update, (*before, dtype(0.1) * rates, rates, fraction, lookahead, move)
+    update = alice_update_arguments(dtype, steps.ABS, True, steps.ADAM, (dtype(0.1) * rates, rates))
+    yield steps.alice_update, update
+    yield steps.alice_averages, update[:8]
+    for displacements in (steps.alice_displacements, steps.alice_displacements_anywhere):
+        yield displacements, (update[2], update[3], *update[9:-2], out)
     for lr in (0.1, rates):
         for nesterov in (False, True):
             yield optimizers.sgd_update, (gradient, plus, minus, lr, 0.9, nesterov)
@@ -69,7 +88,7 @@ def cases(dtype):
     yield glass.quadratic_sum, (plus, gradient, minus)
     sums = list(np.zeros((4, N), dtype))
     weights = np.array([-0.5, 0.5]), np.array([[0.7, 0.7], [0.1, 0.3]])
-    yield statistics.accumulate_curvature, (center, (plus, minus), *weights, signs, 0.1, 1e-16, *sums)
+    yield statistics.accumulate_curvature, (center, *weights, signs, 0.1, 1e-16, *sums, (plus, minus))
     yield statistics.second_length, (center, (plus, minus), weights[1], minus, plus, 0.1, 0.01, 1e-16, 0.01)
     yield statistics.squared_contrasts, (float(center[0]), (plus, minus), weights[1], 0)
     yield statistics.contrast_noise, (weights[1],)
@@ -126,6 +145,8 @@ def test_every_compiled_function_is_covered():
         "step_length",
         "clamp_length",
         "joint_root",
+        "model_curvature",
+        "safe_range",
         "step_curvature",
         "hypotenuse",
     }  # inlined
@@ -134,7 +155,7 @@ def test_every_compiled_function_is_covered():
         loops = {
             name: value
             for name, value in namespace.items()
-            if callable(value) and name not in ("jit", "entry", "FloatArray", "NDArray")
+            if callable(value) and name not in ("jit", "entry", "entries", "Any", "FloatArray", "NDArray")
         }
         for name, value in loops.items():
             assert value in tested or name in scalars, f"core.{module.name}.{name} is not tested"
@@ -151,3 +172,16 @@ def test_an_entry_is_one_number_for_all_or_an_arrays_own(dtype):
     assert both(values, 1) == entry(values, 1) == 0.25
     assert both(values, 0) == entry(values, 0) == float(values[0])
     assert both(0.1, 1) == entry(0.1, 1) == 0.1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_entries_are_a_part_of_an_array_or_one_number_for_all(dtype):
+    values = np.arange(5, dtype=dtype)
+
+    @jit
+    def part(value, start, stop):
+        return entries(value, slice(start, stop))
+
+    np.testing.assert_array_equal(part(values, 1, 3), [1, 2])
+    np.testing.assert_array_equal(entries(values, slice(1, 3)), [1, 2])
+    assert part(0.1, 1, 3) == entries(0.1, slice(1, 3)) == 0.1

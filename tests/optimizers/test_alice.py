@@ -432,7 +432,7 @@ def test_a_memory_shorter_than_the_period_keeps_only_the_last_measurement():
             plus, minus, center = spy.gradients[before:]
             expected = abs(plus - minus) / 0.02
             np.testing.assert_allclose(optimizer.state["curvature"], expected, rtol=1e-14)
-            density = 2 * (0.5 * (plus + minus) - center) ** 2 / 0.01
+            density = 2 * (0.5 * ((plus - center) + (minus - center))) ** 2 / 0.01
             np.testing.assert_allclose(optimizer.state["density"], density, rtol=1e-14)
 
 
