@@ -52,7 +52,7 @@ OPTIONAL = {"matplotlib", "sklearn", "torch", "jax", "rich", "typer", "pandas"}
         ("gc.GLASS_STEP_COEFFICIENT", {"numpy", "scipy", "numba"}),
         ("gc.Alice", {"scipy.special", "scipy.linalg", "scipy.optimize", "tqdm", "glasscurv.curvature", *OPTIONAL}),
         ("gc.glass_kernel", {"scipy.special", "scipy.linalg", "numba"}),
-        ("gc.train", {"scipy.linalg", "scipy.optimize", "scipy.stats", "glasscurv.comparison", *OPTIONAL}),
+        ("gc.train", {"scipy.optimize", "scipy.stats", "glasscurv.comparison", *OPTIONAL}),
     ],
 )
 def test_a_use_loads_what_it_needs_and_nothing_heavy_besides(use, absent):
