@@ -3,37 +3,44 @@
 The loss of a network of rectified linear units has a gradient that jumps wherever a unit crosses its kink. Together the
 jumps form a glass: the gradient diffuses, and the expected loss bends like |δ|^{3/2}. This library measures the glass
 of any model from ordinary gradients, predicts how the loss changes, and takes the optimal step.
+
+Everything is imported on first use (SPEC 1 of Scientific Python), or at once if EAGER_IMPORT is set in the environment.
 """
 
-from glasscurv import comparison, data, schedules
-from glasscurv._validation import NonFiniteError
-from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
-from glasscurv.curvature import (
-    CurvatureEstimate,
-    CurvatureProfile,
-    Diagnostics,
-    DiagonalDensity,
-    DirectionalDensity,
-    SuggestedLength,
-    VariationExponent,
-    curvature_profile,
-    directional_density,
-    estimate_curvature,
-    glass_density_diagonal,
-    glass_density_matrix,
-    suggest_length,
-    variation_exponent,
-)
-from glasscurv.glass import directional_glass_change, expected_glass_change, predict_loss_change
-from glasscurv.integrations.scipy import minimize_alice
-from glasscurv.kernels import Kernel, glass_kernel, hessian_kernel
-from glasscurv.nesterov import exact_step_fraction
-from glasscurv.networks import MLP, Crossings, trace_crossings
-from glasscurv.optimizers import SGD, AdaHessian, Adam, AdamW, Alice
-from glasscurv.perturbations import Gaussian, Rademacher, SparseRademacher, Sphere, Uniform, contamination
-from glasscurv.problems import Problem, Quadratic, RandomHinges, Sum
-from glasscurv.steps import bound_step, joint_quasi_newton_step, predicted_decrease, quasi_newton_step
-from glasscurv.training import Checkpoint, History, SnapshotHistory, Snapshots, load_checkpoint, train
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or os.environ.get("EAGER_IMPORT"):
+    from glasscurv import comparison, data, schedules
+    from glasscurv._validation import NonFiniteError
+    from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
+    from glasscurv.curvature import (
+        CurvatureEstimate,
+        CurvatureProfile,
+        Diagnostics,
+        DiagonalDensity,
+        DirectionalDensity,
+        SuggestedLength,
+        VariationExponent,
+        curvature_profile,
+        directional_density,
+        estimate_curvature,
+        glass_density_diagonal,
+        glass_density_matrix,
+        suggest_length,
+        variation_exponent,
+    )
+    from glasscurv.glass import directional_glass_change, expected_glass_change, predict_loss_change
+    from glasscurv.integrations.scipy import minimize_alice
+    from glasscurv.kernels import Kernel, glass_kernel, hessian_kernel
+    from glasscurv.nesterov import exact_step_fraction
+    from glasscurv.networks import MLP, Crossings, trace_crossings
+    from glasscurv.optimizers import SGD, AdaHessian, Adam, AdamW, Alice
+    from glasscurv.perturbations import Gaussian, Rademacher, SparseRademacher, Sphere, Uniform, contamination
+    from glasscurv.problems import Problem, Quadratic, RandomHinges, Sum
+    from glasscurv.steps import bound_step, joint_quasi_newton_step, predicted_decrease, quasi_newton_step
+    from glasscurv.training import Checkpoint, History, SnapshotHistory, Snapshots, load_checkpoint, train
 
 __version__ = "0.1.0"
 
@@ -95,3 +102,44 @@ __all__ = [
     "train",
     "variation_exponent",
 ]
+
+_NAMES = {
+    "_validation": ("NonFiniteError",),
+    "comparison": (),
+    "constants": ("GLASS_LOSS_COEFFICIENT", "GLASS_STEP_COEFFICIENT"),
+    "core": (),
+    "curvature": (
+        "CurvatureEstimate", "CurvatureProfile", "Diagnostics", "DiagonalDensity", "DirectionalDensity",
+        "SuggestedLength", "VariationExponent", "curvature_profile", "directional_density", "estimate_curvature",
+        "glass_density_diagonal", "glass_density_matrix", "suggest_length", "variation_exponent",
+    ),
+    "data": (),
+    "glass": ("directional_glass_change", "expected_glass_change", "predict_loss_change"),
+    "integrations": (),
+    "integrations.scipy": ("minimize_alice",),
+    "kernels": ("Kernel", "glass_kernel", "hessian_kernel"),
+    "nesterov": ("exact_step_fraction",),
+    "networks": ("MLP", "Crossings", "trace_crossings"),
+    "optimizers": ("SGD", "AdaHessian", "Adam", "AdamW", "Alice"),
+    "perturbations": ("Gaussian", "Rademacher", "SparseRademacher", "Sphere", "Uniform", "contamination"),
+    "problems": ("Problem", "Quadratic", "RandomHinges", "Sum"),
+    "schedules": (),
+    "steps": ("bound_step", "joint_quasi_newton_step", "predicted_decrease", "quasi_newton_step"),
+    "training": ("Checkpoint", "History", "SnapshotHistory", "Snapshots", "load_checkpoint", "train"),
+}  # fmt: skip
+"""The modules that can be reached from here, and what each adds to the public names."""
+
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+if not TYPE_CHECKING:  # type checkers see the imports above, and nothing beyond them
+
+    def __getattr__(name):
+        if name in _NAMES:
+            return import_module(f"glasscurv.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"glasscurv.{_HOMES[name]}"), name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *_NAMES, *_HOMES})

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+
+# What the functions of `signal` call; they take ten times as long, for they look every handler up in an enum.
+from _signal import SIGINT, getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_handler
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -17,20 +21,28 @@ class deferred_interrupts:  # noqa: N801 (a context manager, used like contextli
     """Hold SIGINT back inside a ``with`` block, let it through during `call`, and deliver at the end what came.
 
     Only a Python handler is held back: nothing else raises inside the block. Outside the main thread there is nothing
-    to do, because Python runs its handlers in the main thread. Blocks may be nested.
+    to do, because Python runs its handlers in the main thread. Blocks may be nested: an interrupt goes to the innermost
+    block, and what that one lets through to the block around it.
     """
 
     def __init__(self) -> None:
         self._passing = self._held = False
         self._previous: Callable[[int, FrameType | None], object] | None = None
+        self._around: deferred_interrupts | None = None
 
     def __enter__(self) -> deferred_interrupts:
-        previous = signal.getsignal(signal.SIGINT)
-        if callable(previous):
-            self._previous = previous  # before the handler that calls it
+        if threading.get_ident() != threading.main_thread().ident:
+            return self
+        handler = getsignal(SIGINT)
+        if isinstance(handler, _Handler):
+            self._handler, self._around = handler, handler.innermost
+            self._previous = self._around._handle
+            handler.innermost = self
+        elif callable(handler):
+            self._previous = handler  # before the handler that calls it
             try:
-                signal.signal(signal.SIGINT, self._handle)
-            except ValueError:  # not in the main thread
+                set_handler(SIGINT, _Handler(self))
+            except ValueError:  # in an interpreter that has no signals
                 self._previous = None
         return self
 
@@ -39,9 +51,12 @@ class deferred_interrupts:  # noqa: N801 (a context manager, used like contextli
     ) -> None:
         if self._previous is None:
             return
-        handler = signal.signal(signal.SIGINT, self._previous)
-        if handler != self._handle:  # `call` has set one that is to stay
-            signal.signal(signal.SIGINT, handler)
+        if self._around is not None:
+            self._handler.innermost = self._around
+        else:
+            handler = getsignal(SIGINT)
+            if isinstance(handler, _Handler) and handler.innermost is self:  # else `call` has set one that is to stay
+                set_handler(SIGINT, self._previous)
         self._deliver()
 
     def call(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
@@ -65,6 +80,16 @@ class deferred_interrupts:  # noqa: N801 (a context manager, used like contextli
         if self._held and self._previous is not None:
             self._held = False
             self._previous(signal.SIGINT, None)
+
+
+class _Handler:
+    """The one handler of blocks that are nested, so that only the outermost block has to set it."""
+
+    def __init__(self, innermost: deferred_interrupts) -> None:
+        self.innermost = innermost
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.innermost._handle(number, frame)
 
 
 @contextmanager

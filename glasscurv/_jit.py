@@ -5,6 +5,8 @@ allows the compiler to assume that nan does not occur, and ``isnan(nan)`` may th
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numba
@@ -12,6 +14,9 @@ import numpy as np
 from numba.extending import overload
 
 from glasscurv._typing import FloatArray
+
+TRIED = (0, 68)
+"""The last version of Numba for which `_load` was tried; later ones load in their own way, slower."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -24,10 +29,25 @@ def jit(function: Function) -> Function:
     """
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return np.errstate(all="ignore")(function)
-    try:
-        return cast("Function", numba.njit(cache=True, error_model="numpy", nogil=True)(function))
-    except RuntimeError:  # no folder to keep the machine code in: compile anew in every process
-        return cast("Function", numba.njit(error_model="numpy", nogil=True)(function))
+    compiled: Any = numba.njit(error_model="numpy", nogil=True)(function)
+    with suppress(RuntimeError):  # no folder to keep the machine code in: compile anew in every process
+        compiled.enable_caching()
+        if numba.version_info.short <= TRIED:
+            compiled._cache.load_overload = partial(_load, compiled._cache)
+    return cast("Function", compiled)
+
+
+def _load(cache: Any, signature: Any, context: Any) -> Any:
+    """Load machine code as Numba does, but without all that only compiling needs.
+
+    Numba first registers everything that it can compile, and imports scipy.linalg for it: half the time of a first
+    step. Machine code needs the memory management, and names the rest itself.
+    """
+    from numba.core.runtime import rtsys  # type: ignore[attr-defined]
+
+    rtsys.initialize(context)
+    with cache._guard_against_spurious_io_errors():
+        return cache._load_overload(signature, context)
 
 
 def entry(value: float | FloatArray, i: int) -> float:

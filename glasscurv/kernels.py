@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.linalg import null_space
 
 from glasscurv._typing import FloatArray
 from glasscurv._validation import matrix, number, real_array, vector
@@ -175,7 +175,7 @@ def glass_kernel(nodes: ArrayLike = (-1, 0, 1)) -> Kernel:
     positions = _increasing(nodes, at_least=3)
     root_spacing = np.sqrt(np.diff(positions))
     increments = (np.eye(positions.size)[1:] - np.eye(positions.size)[:-1]) / root_spacing[:, None]
-    return Kernel(positions, null_space(root_spacing[None, :]).T @ increments, "glass")
+    return Kernel(positions, scipy.linalg.null_space(root_spacing[None, :]).T @ increments, "glass")
 
 
 def _increasing(nodes: ArrayLike, at_least: int) -> FloatArray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import gamma, gammaln
+import scipy
 
 from glasscurv._typing import Distribution, FloatArray, RngLike
 from glasscurv._validation import choice, generator, integer, number, vector
@@ -71,7 +71,7 @@ class Gaussian:
         """Return E|z|^p = 2^{p/2} Γ((p+1)/2) / sqrt(π), infinite for p ≤ −1."""
         if number(p, "p") <= -1:
             return math.inf
-        return float(2 ** (p / 2) * gamma((p + 1) / 2) / math.sqrt(math.pi))
+        return float(2 ** (p / 2) * scipy.special.gamma((p + 1) / 2) / math.sqrt(math.pi))
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ class Sphere:
             return 1.0
         if number(p, "p") <= -1:
             return math.inf
+        gammaln = scipy.special.gammaln
         logarithm = p / 2 * math.log(n) + gammaln((p + 1) / 2) + gammaln(n / 2) - gammaln((n + p) / 2)
         return math.exp(logarithm) / math.sqrt(math.pi)
 

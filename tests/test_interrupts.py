@@ -4,6 +4,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import glasscurv as gc
+from glasscurv import _interrupts
 from glasscurv._interrupts import deferred_interrupts
 from tests.contracts import LR, THETA0, identical, smooth
 
@@ -48,6 +50,21 @@ def test_a_call_is_interrupted_at_once_and_what_follows_is_not():
             finally:
                 interrupt()  # a second one, during the clean-up
                 done.append("clean")
+    assert done == ["clean"]
+
+
+def test_a_second_interrupt_does_not_end_the_clean_up_within_a_call():
+    done = []
+
+    def interrupted(_):
+        try:
+            interrupt()
+        finally:
+            interrupt()
+            done.append("clean")
+
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts() as interrupts:
+        interrupts.call(interrupted, None)
     assert done == ["clean"]
 
 
@@ -99,6 +116,106 @@ def nested(_):
     with deferred_interrupts() as inner:
         inner.call(interrupt, None)
     pytest.fail("the inner call was not interrupted")
+
+
+def step(log, evaluate):
+    with deferred_interrupts() as inner:
+        inner.call(evaluate, log)
+        log.append("written")
+
+
+def training(log):
+    with deferred_interrupts() as outer:
+        step(log, lambda log: outer.call(evaluation, log))
+        log.append("recorded")
+
+
+def evaluation(log):
+    log.append("evaluated")
+
+
+def test_an_interrupt_at_any_instruction_of_nested_blocks_splits_nothing_and_is_not_lost():
+    files = (_interrupts.__file__, __file__)
+    own = sys._getframe().f_code
+    reached = set()
+    for event in range(100_000):
+        left = event
+
+        def trace(frame, kind, argument):
+            nonlocal left
+            if frame.f_code.co_filename not in files or frame.f_code is own:
+                return None
+            frame.f_trace_opcodes = True
+            left -= 1
+            if left == -1:
+                signal.raise_signal(signal.SIGINT)
+            return trace
+
+        log, stopped, tracer = [], False, sys.gettrace()
+        sys.settrace(trace)
+        try:
+            training(log)
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            sys.settrace(tracer)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if left >= 0:  # the end came first
+            break
+        assert stopped, "an interrupt was lost"
+        reached.add(tuple(log))
+    assert reached == {(), ("evaluated",), ("evaluated", "written", "recorded")}
+    assert event > 200
+
+
+def test_a_block_in_another_thread_does_not_touch_those_of_the_main_thread():
+    entered, leave = threading.Event(), threading.Event()
+
+    def work():
+        with deferred_interrupts():
+            entered.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=work)
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
+        thread.start()
+        assert entered.wait(60)
+        interrupt()
+        assert thread.is_alive()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    leave.set()
+    thread.join()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_set_between_nested_blocks_stays():
+    seen = []
+
+    def chosen(number, frame):
+        seen.append(number)
+
+    def choose(_):
+        signal.signal(signal.SIGINT, chosen)
+        with deferred_interrupts():
+            interrupt()
+            assert not seen
+        assert seen == [signal.SIGINT]
+
+    with deferred_interrupts() as outer, deferred_interrupts() as inner:
+        inner.call(lambda _: outer.call(choose, None), None)
+    assert signal.getsignal(signal.SIGINT) is chosen
+
+
+def test_a_handler_put_back_during_a_call_stays():
+    def put_back(_):
+        kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+        with deferred_interrupts() as inner:
+            inner.call(lambda _: signal.signal(signal.SIGINT, kept), None)
+        assert signal.getsignal(signal.SIGINT) is kept
+
+    with deferred_interrupts() as outer:
+        outer.call(put_back, None)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_handler_set_during_a_call_stays():

@@ -1,5 +1,6 @@
 """The package as a whole: names, types, imports."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -32,30 +33,78 @@ def test_package_says_that_it_is_typed():
     assert files("glasscurv").joinpath("py.typed").is_file()
 
 
-@pytest.mark.parametrize("module", ["matplotlib", "sklearn", "torch", "jax", "rich", "typer", "pandas"])
-def test_import_does_not_bring_optional_packages(module):
-    code = f"import sys, glasscurv; sys.exit({module!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def fresh(code, **environment):
+    """Return what the code prints in a fresh process; where it fails, so does the test."""
+    environment = {name: value for name, value in os.environ.items() if name != "EAGER_IMPORT"} | environment
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
+
+
+LOADED = "; print(*sorted(name for name in sys.modules if '.' not in name or name.startswith(('glasscurv', 'scipy'))))"
+OPTIONAL = {"matplotlib", "sklearn", "torch", "jax", "rich", "typer", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("use", "absent"),
+    [
+        ("", {"numpy", "scipy", "numba", "tqdm", "glasscurv.core", *OPTIONAL}),
+        ("gc.GLASS_STEP_COEFFICIENT", {"numpy", "scipy", "numba"}),
+        ("gc.Alice", {"scipy.special", "scipy.linalg", "scipy.optimize", "tqdm", "glasscurv.curvature", *OPTIONAL}),
+        ("gc.glass_kernel", {"scipy.special", "scipy.linalg", "numba"}),
+        ("gc.train", {"scipy.optimize", "scipy.stats", "glasscurv.comparison", *OPTIONAL}),
+    ],
+)
+def test_a_use_loads_what_it_needs_and_nothing_heavy_besides(use, absent):
+    loaded = set(fresh(f"import sys, glasscurv as gc; {use or 'gc'}{LOADED}").split())
+    assert "glasscurv" in loaded
+    assert not loaded & absent
+
+
+def test_everything_loads_at_once_on_request_and_is_the_same_as_one_by_one():
+    """The imports that type checkers and EAGER_IMPORT see, against the table that is used otherwise."""
+    code = "import glasscurv as gc; print(*((n, getattr(vars(gc)[n], '__module__', '')) for n in gc.__all__))"
+    one_by_one = ((name, getattr(getattr(gc, name), "__module__", "")) for name in gc.__all__)
+    assert fresh(code, EAGER_IMPORT="1") == " ".join(map(str, one_by_one))
+    assert fresh("import sys, glasscurv; print('numpy' in sys.modules)", EAGER_IMPORT="") == "False"
+
+
+def test_public_names_are_listed_and_a_star_imports_them():
+    assert set(gc.__all__) | {"networks", "training", "core", "__version__"} <= set(dir(gc))
+    namespace = {}
+    exec("from glasscurv import *", namespace)
+    assert {name: getattr(gc, name) for name in gc.__all__}.items() <= namespace.items()
+
+
+def test_modules_are_attributes_without_an_import_of_their_own():
+    used = "gc.training.Snapshots, gc.integrations.scipy.minimize_alice, gc.schedules.cosine, gc.core, gc.curvature"
+    assert fresh(f"import glasscurv as gc; print(len(({used})))") == "5"
+
+
+def test_an_unknown_name_is_refused_as_by_any_module():
+    with pytest.raises(AttributeError, match=r"^module 'glasscurv' has no attribute 'Alicia'$") as caught:
+        _ = gc.Alicia
+    assert (caught.value.name, caught.value.obj) == ("Alicia", gc)
+    with pytest.raises(ImportError, match="cannot import name 'Alicia' from 'glasscurv'"):
+        exec("from glasscurv import Alicia")
+
+
+def test_names_are_safe_to_use_from_several_threads_at_once():
+    code = """
+import threading, glasscurv as gc
+names, found = sorted(gc.__all__), []
+barrier = threading.Barrier(4)
+def use(order):
+    barrier.wait()
+    found.append([getattr(gc, name) for name in order][:: 1 if order is names else -1])
+threads = [threading.Thread(target=use, args=(order,)) for order in (names, names[::-1], names, names[::-1])]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(found), all(a is b for other in found for a, b in zip(other, found[0], strict=True)))
+"""
+    assert fresh(code) == "4 True"
 
 
 def test_extras_are_those_that_the_errors_and_the_readme_name():
     extras = PROJECT["optional-dependencies"]
     assert {"cli", "plot", "data", "checkpoint", "torch", "jax", "checks", "test", "docs"} <= set(extras)
-
-
-def test_loops_compile_without_a_folder_for_machine_code(monkeypatch):
-    import numba
-
-    from glasscurv import _jit
-
-    def refuse(cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(numba, "njit", refuse)
-
-    def double(x):
-        return 2 * x
-
-    assert _jit.jit(double)(3) == 6

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from glasscurv import __version__
+from glasscurv.cli import INTERRUPTED
 from glasscurv.cli.compare import compare
-from glasscurv.cli.output import INTERRUPTED, note, print_json
+from glasscurv.cli.output import note, print_json
 from glasscurv.cli.profile import profile
 from glasscurv.cli.train import train
 

@@ -12,7 +12,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from glasscurv import _validation, comparison
+import glasscurv as gc
+from glasscurv import _validation
 from glasscurv._json import plain
 from glasscurv.cli import inputs, options
 from glasscurv.cli.output import (
@@ -30,7 +31,6 @@ from glasscurv.cli.output import (
     save_figure,
     saves_nothing,
 )
-from glasscurv.comparison import Comparison, Method
 
 
 class Metric(StrEnum):
@@ -131,7 +131,7 @@ def compare(
         check_readable(load, "--load")
         if given := options.given(context, but=("load", "save", "plot", "as_json", "quiet")):
             raise ValueError(f"{given[0]} is for running, and --load shows what was run before")
-        found = Comparison.from_json(load)
+        found = gc.comparison.Comparison.from_json(load)
     else:
         if target is not None:
             _validation.number(target, "--target", 0, 1 if metric is Metric.validation_accuracy else math.inf)
@@ -139,7 +139,7 @@ def compare(
         network = inputs.make_network(split, layers, activation.value, None if loss is None else loss.value)
         inputs.check_memory(network, "float64", len(split.X), workers)
         with saves_nothing():
-            found = comparison.compare(
+            found = gc.comparison.compare(
                 _methods(optimizer or OPTIMIZERS, tune),
                 network,
                 inputs.fit_data(split, network, "float64"),
@@ -166,12 +166,15 @@ def compare(
         save_figure(plot_comparison(found), plot)
 
 
-def _methods(texts: Sequence[str], tune: bool) -> list[Method]:
-    methods = [comparison.parse_method(text) for text in texts]
+def _methods(texts: Sequence[str], tune: bool) -> list[gc.comparison.Method]:
+    methods = [gc.comparison.parse_method(text) for text in texts]
     if tune:
         return methods
-    rates = comparison.LEARNING_RATES
-    return [Method(m.name, m.optimizer, rates.get(m.optimizer) if m.lr is None else m.lr, m.options) for m in methods]
+    rates = gc.comparison.LEARNING_RATES
+    return [
+        gc.comparison.Method(m.name, m.optimizer, rates.get(m.optimizer) if m.lr is None else m.lr, m.options)
+        for m in methods
+    ]
 
 
 def _grid(text: str) -> tuple[float, float, int]:
@@ -181,13 +184,13 @@ def _grid(text: str) -> tuple[float, float, int]:
     except ValueError:
         raise ValueError(f"--lr-grid must be LOW,HIGH,COUNT, such as 1e-4,1e-1,7, got {text!r}") from None
     try:
-        comparison.learning_rates("sgd", grid)
+        gc.comparison.learning_rates("sgd", grid)
     except ValueError as error:
         raise ValueError(f"--lr-grid {text}: {error}") from None
     return grid
 
 
-def _record(found: Comparison) -> dict[str, Any]:
+def _record(found: gc.comparison.Comparison) -> dict[str, Any]:
     names = ("metric", "target", "epochs", "batch_size", "budget", "seeds", "layers", "activation", "loss")
     return {**{name: getattr(found, name) for name in names}, "table": plain(found.rows())}
 
@@ -202,7 +205,7 @@ TARGET = {
 }
 
 
-def _print(found: Comparison) -> None:
+def _print(found: gc.comparison.Comparison) -> None:
     widths, runs = "-".join(map(str, found.layers)), len(found.seeds)
     print_text(
         f"{widths} {found.activation} network, {count(found.training_rows, 'training row')}, "
@@ -229,7 +232,7 @@ def _print(found: Comparison) -> None:
             )
 
 
-def _table(found: Comparison, columns: dict[str, str]) -> Table:
+def _table(found: gc.comparison.Comparison, columns: dict[str, str]) -> Table:
     columns = {"method": "method", **columns}
     table = make_table(columns)
     for row in found.rows():

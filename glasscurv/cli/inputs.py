@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from glasscurv import _validation, comparison, data, schedules
+import glasscurv as gc
+from glasscurv import _validation, data, schedules
 from glasscurv._typing import FloatArray
 from glasscurv.data import Split
 from glasscurv.data.files import labels_if_whole
-from glasscurv.networks import MLP
-from glasscurv.optimizers import Optimizer
 
 BUILT_IN: dict[str, Callable[[], Split]] = {
     "digits": data.load_digits,
@@ -74,7 +73,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def make_network(split: Split, layers: str, activation: str, loss: str | None) -> MLP:
+def make_network(split: Split, layers: str, activation: str, loss: str | None) -> gc.MLP:
     """Return a network whose input and output fit the data."""
     labelled = np.issubdtype(split.y.dtype, np.integer)
     loss = loss or ("cross_entropy" if labelled else "mse")
@@ -84,7 +83,7 @@ def make_network(split: Split, layers: str, activation: str, loss: str | None) -
         raise ValueError("--loss cross_entropy needs labels, and the targets of these data are no whole numbers")
     else:
         outputs = _classes(split)
-    return MLP((split.X.shape[1], *hidden_widths(layers), outputs), activation=activation, loss=loss)
+    return gc.MLP((split.X.shape[1], *hidden_widths(layers), outputs), activation=activation, loss=loss)
 
 
 def _classes(split: Split) -> int:
@@ -100,7 +99,7 @@ def _classes(split: Split) -> int:
     return high + 1
 
 
-def check_memory(network: MLP, dtype: DTypeLike, rows: int, runs: int = 1) -> None:
+def check_memory(network: gc.MLP, dtype: DTypeLike, rows: int, runs: int = 1) -> None:
     """Refuse a network whose training, or whose loss on so many rows, does not fit into the memory."""
     # Inputs, pre-activations and activations of every layer, and the derivatives on the way back.
     needed = runs * np.dtype(dtype).itemsize * (ARRAYS * network.size + 3 * rows * sum(network.layers))
@@ -132,7 +131,7 @@ def hidden_widths(text: str) -> tuple[int, ...]:
     return widths
 
 
-def fit_data(split: Split, network: MLP, dtype: DTypeLike) -> Split:
+def fit_data(split: Split, network: gc.MLP, dtype: DTypeLike) -> Split:
     """Return the data in the precision of the parameters, with targets that suit the loss."""
 
     def targets(y: NDArray[Any]) -> NDArray[Any]:
@@ -155,20 +154,20 @@ def make_optimizer(
     lr: float | None,
     options: Sequence[str],
     rng: np.random.Generator,
-) -> Optimizer:
+) -> gc.optimizers.Optimizer:
     """Return an optimizer from its name and texts of the form ``name=value``."""
     check_optimizer(name)
-    parsed = comparison.parse_options(name, options)
-    rate = comparison.LEARNING_RATES[name] if lr is None else lr
+    parsed = gc.comparison.parse_options(name, options)
+    rate = gc.comparison.LEARNING_RATES[name] if lr is None else lr
     try:
-        return comparison.make_optimizer(name, theta0, rate, parsed, rng)
+        return gc.comparison.make_optimizer(name, theta0, rate, parsed, rng)
     except ValueError as error:
         raise ValueError(f"--optimizer {name}: {error}") from error
 
 
 def check_optimizer(name: str) -> None:
     """Refuse what is no optimizer of minibatches."""
-    known = list(comparison.OPTIMIZERS)
+    known = list(gc.comparison.OPTIMIZERS)
     if name not in known:
         close = get_close_matches(name, known, 1)
         guess = f" (did you mean {close[0]}?)" if close else ""

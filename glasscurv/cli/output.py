@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from glasscurv._json import plain
+from glasscurv.cli import INTERRUPTED, started
 
-INTERRUPTED = 130  # the exit status that shells give to what Ctrl-C ends
 FIGURES = (".png", ".svg", ".pdf")
 
 
@@ -31,6 +31,7 @@ def note(text: str) -> None:
 @contextmanager
 def saves_nothing() -> Iterator[None]:
     """Say after Ctrl-C that the work is lost, and end with its exit status."""
+    started()
     try:
         yield
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+import glasscurv as gc
 from glasscurv import _validation
 from glasscurv._json import plain
 from glasscurv._typing import FloatArray
@@ -26,11 +27,7 @@ from glasscurv.cli.output import (
     saves_nothing,
 )
 from glasscurv.cli.training import Training
-from glasscurv.comparison.trials import streams
-from glasscurv.curvature import CurvatureProfile, curvature_profile
 from glasscurv.data import Split
-from glasscurv.networks import MLP
-from glasscurv.training import load_checkpoint
 
 MEANINGS = {
     "glass": "the gradient jumps at boundaries",
@@ -128,8 +125,8 @@ def profile(
 
     # What overflows becomes a nan, which is reported as the error.
     with saves_nothing(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        random = streams(seed).directions
-        found = curvature_profile(gradient, theta, network.groups, length, samples, rng=random)
+        random = gc.comparison.trials.streams(seed).directions
+        found = gc.curvature_profile(gradient, theta, network.groups, length, samples, rng=random)
         found = _above_rounding(found, gradient(theta), network)
     if as_json:
         print_json(_record(found, network, len(X)))
@@ -147,12 +144,12 @@ def _check_checkpoint(context: typer.Context, path: Path) -> None:
         raise ValueError(f"{given[0]} is for training, and the checkpoint holds a trained network")
 
 
-def _loaded(checkpoint: Path, split: Split) -> tuple[MLP, FloatArray, Split]:
-    saved = load_checkpoint(checkpoint)
+def _loaded(checkpoint: Path, split: Split) -> tuple[gc.MLP, FloatArray, Split]:
+    saved = gc.load_checkpoint(checkpoint)
     return saved.network, saved.theta, inputs.fit_data(split, saved.network, saved.theta.dtype)
 
 
-def _above_rounding(found: CurvatureProfile, gradient: FloatArray, network: MLP) -> CurvatureProfile:
+def _above_rounding(found: gc.CurvatureProfile, gradient: FloatArray, network: gc.MLP) -> gc.CurvatureProfile:
     """Replace by nan what rounding of the gradient explains, as where the exponent is fitted."""
     eps = np.finfo(gradient.dtype).eps
     squares = [np.mean(np.square(gradient[part], dtype=np.float64)) for part in network.groups.values()]
@@ -175,7 +172,7 @@ def _above_rounding(found: CurvatureProfile, gradient: FloatArray, network: MLP)
     )
 
 
-def _trained(chosen: Training, progress: bool) -> tuple[MLP, Any, Split]:
+def _trained(chosen: Training, progress: bool) -> tuple[gc.MLP, Any, Split]:
     run = chosen.run(progress)
     if run.history.status == "interrupted":
         raise KeyboardInterrupt
@@ -185,11 +182,11 @@ def _trained(chosen: Training, progress: bool) -> tuple[MLP, Any, Split]:
 def _rows(split: Split, rows: int | None, seed: int) -> tuple[Any, Any]:
     if rows is None or rows >= len(split.X):
         return split.X, split.y
-    kept = np.sort(streams(seed).shuffling.choice(len(split.X), rows, replace=False))
+    kept = np.sort(gc.comparison.trials.streams(seed).shuffling.choice(len(split.X), rows, replace=False))
     return split.X[kept], split.y[kept]
 
 
-def _record(found: CurvatureProfile, network: MLP, rows: int) -> dict[str, Any]:
+def _record(found: gc.CurvatureProfile, network: gc.MLP, rows: int) -> dict[str, Any]:
     measures = {field.name: getattr(found, field.name) for field in fields(found)}
     names = measures.pop("groups")
     common = {name: measures.pop(name) for name in ("length", "evaluations")}
@@ -206,7 +203,7 @@ def _record(found: CurvatureProfile, network: MLP, rows: int) -> dict[str, Any]:
     }
 
 
-def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
+def _print(found: gc.CurvatureProfile, network: gc.MLP, rows: int) -> None:
     widths = "-".join(map(str, network.layers))
     print_text(
         f"{widths} {network.activation.name} network on {count(rows, 'row')}, movements of length {found.length:g}, "
@@ -231,6 +228,6 @@ def _print(found: CurvatureProfile, network: MLP, rows: int) -> None:
         print_text(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
 
 
-def _exponent(found: CurvatureProfile, k: int) -> str:
+def _exponent(found: gc.CurvatureProfile, k: int) -> str:
     exponent, error = found.exponent[k], found.exponent_error[k]
     return "–" if np.isnan(exponent) else f"{exponent:.2f} ± {error:.2f}"

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from glasscurv.cli import options
-from glasscurv.cli.output import INTERRUPTED, check_figure, check_writable, count, note, print_json, save_figure
+from glasscurv.cli import INTERRUPTED, options
+from glasscurv.cli.output import check_figure, check_writable, count, note, print_json, save_figure
 from glasscurv.cli.training import Training
 
 

@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 
+import glasscurv as gc
 from glasscurv._typing import FloatArray
-from glasscurv.cli import inputs
+from glasscurv.cli import inputs, started
 from glasscurv.cli.output import count, note, number
-from glasscurv.comparison.trials import Streams, streams
 from glasscurv.data import Split
-from glasscurv.networks import MLP
-from glasscurv.optimizers import Alice, Optimizer
-from glasscurv.training import History, Snapshots, load_checkpoint, train
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,12 @@ class Training:
     patience: int | None = None
     snapshots: int | None = None
 
-    def start(self) -> tuple[MLP, FloatArray, Split]:
+    def start(self) -> tuple[gc.MLP, FloatArray, Split]:
         """Return network, initial parameters and data."""
         split = inputs.load_data(self.data, self.labels, self.validation)
         network = inputs.make_network(split, self.layers, self.activation, self.loss)
         inputs.check_memory(network, self.dtype, max(min(self.batch_size, len(split.X)), len(split.X_validation)))
-        theta0 = network.initialize(streams(self.seed).parameters, dtype=self.dtype)
+        theta0 = network.initialize(gc.comparison.trials.streams(self.seed).parameters, dtype=self.dtype)
         return network, theta0, inputs.fit_data(split, network, self.dtype)
 
     def run(
@@ -57,7 +54,7 @@ class Training:
     ) -> Run:
         """Train, from the checkpoint if it exists."""
         network, theta0, split = self.start()
-        random = streams(self.seed)
+        random = gc.comparison.trials.streams(self.seed)
         optimizer = inputs.make_optimizer(self.optimizer, theta0, self.lr, self.options, random.directions)
         epochs = 20 if self.epochs is None and self.steps is None else self.epochs
         steps = self.steps or (epochs or 0) * -(-len(split.X) // self.batch_size)
@@ -65,6 +62,8 @@ class Training:
         if checkpoint is not None and checkpoint.exists():
             _check_resumed(checkpoint, optimizer, random, self.schedule)
         schedule = inputs.make_schedule(self.schedule, lr, steps)
+        train = gc.train  # loaded before Ctrl-C is for the training
+        started()
         start = perf_counter()
         # What overflows becomes a nan, which the optimizer reports.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -81,16 +80,18 @@ class Training:
                 steps=self.steps,
                 schedule=schedule,
                 patience=self.patience,
-                snapshots=None if self.snapshots is None else Snapshots(every=self.snapshots, rows=1000),
+                snapshots=None if self.snapshots is None else gc.Snapshots(every=self.snapshots, rows=1000),
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,
             )
         return Run(self, network, optimizer, split, history, theta0, lr, perf_counter() - start)
 
 
-def _check_resumed(path: Path, optimizer: Optimizer, random: Streams, schedule: str) -> None:
+def _check_resumed(
+    path: Path, optimizer: gc.optimizers.Optimizer, random: gc.comparison.trials.Streams, schedule: str
+) -> None:
     """Refuse a checkpoint of another optimizer, seed or learning rate; the trainer checks the rest."""
-    saved = load_checkpoint(path)
+    saved = gc.load_checkpoint(path)
     name, here = saved.optimizer_state["optimizer"], type(optimizer).__name__
     if name != here:
         raise ValueError(f"checkpoint {path} is of a run with --optimizer {name.lower()}, not {here.lower()}")
@@ -108,10 +109,10 @@ class Run:
     """A training that is over: what was chosen, what came of it, and the seconds it took."""
 
     chosen: Training
-    network: MLP
-    optimizer: Optimizer
+    network: gc.MLP
+    optimizer: gc.optimizers.Optimizer
     split: Split
-    history: History
+    history: gc.History
     theta0: FloatArray
     lr: float
     seconds: float
@@ -119,7 +120,7 @@ class Run:
     def note_rest(self) -> None:
         """Say so where a training was too short for Alice to move at all."""
         unmoved = self.history.status == "finished" and np.array_equal(self.optimizer.theta, self.theta0)
-        if unmoved and isinstance(self.optimizer, Alice):
+        if unmoved and isinstance(self.optimizer, gc.Alice):
             steps = int(1 / (1 - self.optimizer.betas[0]))  # as Alice counts them
             note(f"Alice has not moved yet: its first {count(steps, 'step')} only gather averages")
 

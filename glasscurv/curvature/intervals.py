@@ -14,7 +14,7 @@ Brownian motion in n dimensions. It gives the covariance of any contrasts; the w
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 from scipy.special import chdtri, gammainc
 
 from glasscurv._typing import FloatArray
@@ -112,7 +112,7 @@ def mixture_quantile(weights: FloatArray, probability: float) -> float:
     # Adding the other lines to the first raises the quantile; one line alone has the longest tail for a given mean.
     alone_quantile = chdtri(1, 1 - probability)
     low, high = 0.5 * first * alone_quantile, 4 * (first + mean) * max(alone_quantile, 1.0)
-    return float(np.exp(brentq(excess, np.log(low), np.log(high), xtol=1e-12)))
+    return float(np.exp(scipy.optimize.brentq(excess, np.log(low), np.log(high), xtol=1e-12)))
 
 
 def confidence_level(level: float) -> float:

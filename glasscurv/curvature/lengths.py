@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
 
 from glasscurv._typing import Distribution, FloatArray, Gradient, RngLike, Workers
 from glasscurv._validation import generator, integer
@@ -249,7 +249,8 @@ def _fit_terms(terms: FloatArray, values: FloatArray) -> tuple[FloatArray, float
         slope = (1 - values / model) / model @ weighted
         return float(np.sum(values / model + np.log(model)) - constant), slope
 
-    found = minimize(misfit, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B", bounds=[(-80, 80)] * terms.shape[1])
+    bounds = [(-80, 80)] * terms.shape[1]
+    found = scipy.optimize.minimize(misfit, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
     return scale * np.exp(found.x), float(found.fun)
 
 

@@ -1,1 +1,5 @@
 """Alice inside other libraries."""
+
+from glasscurv.integrations import scipy
+
+__all__ = ["scipy"]

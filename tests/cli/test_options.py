@@ -208,9 +208,7 @@ def test_a_run_too_short_for_alice_says_so(cli):
     assert "its first 2 steps" in cli("train", *TINY[:4], "--steps", 2, "--quiet", "--option", "betas=0.5/0.9")[2]
 
 
-@pytest.mark.parametrize(
-    ("name", "command"), [("comparison.compare", "compare"), ("cli.profile.curvature_profile", "profile")]
-)
+@pytest.mark.parametrize(("name", "command"), [("comparison.compare", "compare"), ("curvature_profile", "profile")])
 def test_what_is_interrupted_says_that_nothing_was_saved(monkeypatch, cli, name, command):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -425,7 +423,7 @@ def test_interrupted_without_a_checkpoint_says_that_nothing_is_saved(cli, monkey
         return type(history)(**{**vars(history), "status": "interrupted"})
 
     train = gc.train
-    monkeypatch.setattr("glasscurv.cli.training.train", interrupt)
+    monkeypatch.setattr("glasscurv.train", interrupt)
     status, _, err = cli("train", *TINY, "--quiet")
     assert (status, err) == (130, "interrupted after 8 steps; nothing was saved: --checkpoint would have\n")
     assert cli("profile", *TINY, "--quiet")[0] == 130

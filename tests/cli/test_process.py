@@ -2,12 +2,19 @@
 
 import gzip
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from glasscurv import __version__
+
+ROOT = Path(__file__).parents[2]
 
 
 def idx(numbers, magic):
@@ -68,6 +75,24 @@ def test_interrupted_training_says_how_to_go_on(process, here):
     assert err.startswith("interrupted after ")
     assert "checkpoint: run.ckpt; the same command with --resume goes on" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("loaded", ["typer", "numpy", "sklearn", "numba"])
+def test_interrupted_while_it_starts_up_is_one_line(here, loaded):
+    """A SIGINT at the import of a module."""
+    code = f"""
+import runpy, signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == {loaded!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["glasscurv", "train", "--epochs", "1", "--quiet"]
+runpy.run_module("glasscurv", run_name="__main__")
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
 
 
 def test_a_comparison_is_shown_and_shown_again(process, cli, here):
