@@ -26,6 +26,8 @@ class TestAlice(SecondMomentContract):
 
 
 class TestAliceWithEveryOption(SecondMomentContract):
+    drawn = 4.0
+
     def make(self, theta0, lr):
         return gc.Alice(
             theta0,
