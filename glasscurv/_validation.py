@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from glasscurv._typing import FloatArray, RngLike
 
@@ -70,6 +70,20 @@ def matrix(value: ArrayLike, name: str, columns: int | None = None) -> FloatArra
         expected = f"(rows, {columns})" if columns is not None else "(rows, columns)"
         raise ValueError(f"{name} must have shape {expected} and hold something, got {array.shape}")
     return finite(array, name)
+
+
+def output(out: FloatArray | None, shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
+    """Return `out`, checked to take a result, or a new array if it is None."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
+        raise ValueError(
+            f"out must be a contiguous, writeable array of shape {shape} and dtype {np.dtype(dtype)}, got "
+            f"shape {out.shape} and dtype {out.dtype}{'' if out.flags.carray else ', not contiguous or not writeable'}"
+        )
+    return out
 
 
 def number(
