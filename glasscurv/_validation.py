@@ -152,9 +152,11 @@ def returned_gradient(value: ArrayLike, like: FloatArray, where: str) -> FloatAr
     array = real_array(value, "the gradient returned by the callable")
     if array.shape != like.shape:
         raise ValueError(f"the gradient returned {where} must have shape {like.shape}, got {array.shape}")
+    if array.dtype == like.dtype and array.flags.carray:
+        return array
+    # The compiled loops know one kind of array, and a read-only one may be the very point that was passed.
     with np.errstate(over="ignore"):  # what is finite in float64 may be too large for float32
-        # The compiled loops know one kind of array; a read-only one may be the very point that was passed.
-        return np.require(array, like.dtype, ["C", "A", "W"])
+        return np.array(array, like.dtype, order="C")
 
 
 def refuse_nonfinite(gradient: FloatArray, where: str) -> None:
