@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from glasscurv.core import crossings as core
 from glasscurv.networks.mlp import MLP
 
 Rows = NDArray[np.intp]
-TASK = 32  # samples that a thread traces at one time
+TASKS, LARGEST_TASK = 16, 32  # samples are traced in so many tasks, or in more that are not larger
 CHUNK = 4096  # crossings whose activations are in memory at one time, and those of one sample more
 
 
@@ -158,25 +159,6 @@ class Crossings:
                         delta = self._backward(group, k, delta) * slopes[k - 1]
                 yield group, parts
 
-    def _signals(self) -> FloatArray:
-        """∂L/∂(output of the unit) at every crossing."""
-        signals = np.empty(len(self))
-        for rows, patterns in self._chunks():
-            slopes = self._activation_slopes(patterns)
-            inputs = self._forward(rows, slopes)
-            last = len(self.net.layers) - 2
-            targets = self.y[self.sample[rows]]
-            # a mean over these rows, to be turned into one over the minibatch
-            delta = self.net.loss.derivative(self._product(rows, last, inputs[last]), targets) * (
-                rows.size / len(self.X)
-            )
-            for k in range(last, 0, -1):
-                signal = self._backward(rows, k, delta)
-                (here,) = np.nonzero(self.layer[rows] == k)
-                signals[rows[here]] = signal[here, self.unit[rows[here]]]
-                delta = signal * slopes[k - 1]
-        return signals
-
     def _chunks(self) -> Iterator[tuple[Rows, list[NDArray[np.bool_]]]]:
         """Give the crossings of a few samples and which units are on there, (rows, width) a layer."""
         if not len(self):
@@ -294,28 +276,40 @@ def trace_crossings(
 
     active = np.zeros((len(inputs), sum(net.layers[1:-1])), np.bool_)
     widths = np.array(net.layers, np.int64)
+    largest = np.array([[abs(part[slot]).max() for slot in net.groups.values()] for part in (start, change)])
+    task = min(-(-len(inputs) // TASKS), LARGEST_TASK)
+    alone = Lock()
 
-    def trace(first: int) -> list[FloatArray]:
-        rows = range(first, min(first + TASK, len(inputs)))
-        return [core.trace_sample(start, change, widths, left, right, inputs[row], active[row]) for row in rows]
+    def trace(first: int) -> FloatArray:
+        rows = slice(first, first + task)
+        events, outputs = core.trace_samples(start, change, widths, largest, (left, right), inputs[rows], active[rows])
+        found = np.empty((len(events), 7))
+        found[:, :6] = events
+        found[:, 0] += first
+        if len(events):
+            with alone:  # a loss need not be ready for several threads
+                # a mean over these rows, to be turned into one over the minibatch
+                derivative = net.loss.derivative(outputs, targets[found[:, 0].astype(np.intp)])
+                gradients = np.ascontiguousarray(derivative * (len(events) / len(inputs)))
+            found[:, 6] = core.backpropagate(start, change, widths, (left, right), active[rows], events, gradients)
+        return found
 
-    parts: list[FloatArray] = [np.empty((0, 5))]
+    parts = [np.empty((0, 7))]
     if active.size:
         with ThreadPoolExecutor() as pool:
-            parts = [part for task in pool.map(trace, range(0, len(inputs), TASK)) for part in task]
-    events = np.concatenate(parts)
-    sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    position = events[:, 0] * reach
-    layer, unit = events[:, 1].astype(np.intp) + 1, events[:, 2].astype(np.intp)
+            parts = list(pool.map(trace, range(0, len(inputs), task)))
+    found = np.concatenate(parts)
+    sample, layer, unit = (found[:, column].astype(np.intp) for column in (0, 2, 3))
+    position = found[:, 1] * reach
     order = np.lexsort((unit, layer, sample, position))
-    found = Crossings(
+    return Crossings(
         position=position[order],
         sample=sample[order],
-        layer=layer[order],
+        layer=layer[order] + 1,
         unit=unit[order],
-        on=events[order, 3] > 0,
-        signal=np.zeros(order.size),
-        slope=events[order, 4] / reach,
+        on=found[order, 4] > 0,
+        signal=found[order, 6],
+        slope=found[order, 5] / reach,
         active=active,
         net=net,
         theta=start,
@@ -324,7 +318,6 @@ def trace_crossings(
         y=targets,
         distance=reach,
     )
-    return replace(found, signal=found._signals())
 
 
 def _slopes(net: MLP) -> tuple[float, float]:
