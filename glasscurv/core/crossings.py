@@ -20,6 +20,8 @@ from glasscurv._typing import FloatArray
 
 EPS = np.finfo(np.float64).eps
 NOISE = 32 * EPS  # rounding of a sum of products, per unit of the sum of their sizes
+EVENT = 7  # sample, position in (0, 1], layer from 0, unit, 1 or 0 for on or off, derivative of pre-activation, signal
+Layer = tuple[FloatArray, FloatArray, FloatArray, FloatArray]  # W (fan_in, fan_out), D, b and d
 
 
 @jit
@@ -138,88 +140,104 @@ def next_crossing(p: FloatArray, on: bool, low: float, high: float, noise: Float
 
 
 @jit
-def parameters(theta: FloatArray, start: int, fan_in: int, fan_out: int) -> tuple[FloatArray, FloatArray]:
-    """Return the weights (fan_in, fan_out) and biases of the layer whose part of `theta` begins at `start`."""
+def parameters(theta: FloatArray, change: FloatArray, widths: NDArray[np.int64], k: int) -> Layer:
+    """Return W (fan_in, fan_out), D, b and d of layer k of the network with these `widths`."""
+    start = 0
+    for lower in range(k):
+        start += (widths[lower] + 1) * widths[lower + 1]
+    fan_in, fan_out = widths[k], widths[k + 1]
     middle = start + fan_in * fan_out
-    return theta[start:middle].reshape(fan_in, fan_out), theta[middle : middle + fan_out]
+    return (
+        theta[start:middle].reshape(fan_in, fan_out),
+        change[start:middle].reshape(fan_in, fan_out),
+        theta[middle : middle + fan_out],
+        change[middle : middle + fan_out],
+    )
 
 
 @jit
-def add_term(
-    h: FloatArray, weights: FloatArray, weight_change: FloatArray, moving: bool, polynomials: FloatArray
+def add_inputs(
+    g: FloatArray, h: FloatArray, i: int, j: int, weights: FloatArray, weight_change: FloatArray, polynomials: FloatArray
 ) -> None:
-    """Add h(t) (w + t d) to the polynomials (powers, ≥ fan_out) of a layer: what one input contributes."""
-    for k in range(h.size):
-        factor = h[k]
-        if factor == 0:
-            continue
-        outputs = polynomials[k]
-        for j in range(weights.size):
-            outputs[j] += factor * weights[j]
-        if moving:
-            outputs = polynomials[k + 1]
-            for j in range(weights.size):
-                outputs[j] += factor * weight_change[j]
+    """Add g(t) (W_i + t D_i) + h(t) (W_j + t D_j), what inputs i and j contribute, to a layer's polynomials.
+
+    Two at a time, because reading and writing the sums takes most of the time. `g` and `h` are (powers,), `polynomials`
+    (powers, ≥ fan_out), with one power more if the layer moves.
+    """
+    v, w, d, e = weights[i], weights[j], weight_change[i], weight_change[j]
+    moving = len(polynomials) > g.size
+    for k in range(len(polynomials)):
+        sums = polynomials[k]
+        if k == 0 or not moving:
+            g0, h0 = g[k], h[k]
+            for u in range(v.size):
+                sums[u] = sums[u] + g0 * v[u] + h0 * w[u]
+        elif k < g.size:
+            g0, g1, h0, h1 = g[k], g[k - 1], h[k], h[k - 1]
+            for u in range(v.size):
+                sums[u] = sums[u] + g1 * d[u] + g0 * v[u] + h1 * e[u] + h0 * w[u]
+        else:
+            g1, h1 = g[k - 1], h[k - 1]
+            for u in range(v.size):
+                sums[u] = sums[u] + g1 * d[u] + h1 * e[u]
 
 
 @jit
-def compose(
-    inputs: FloatArray,
-    weights: FloatArray,
-    weight_change: FloatArray,
-    biases: FloatArray,
-    bias_change: FloatArray,
-    moving: bool,
-    polynomials: FloatArray,
-) -> None:
+def compose(inputs: FloatArray, layer: Layer, polynomials: FloatArray) -> None:
     """Write the polynomials of h(t) (W + t D) + b + t d.
 
-    `inputs` is (degree + 1, ≥ fan_in), lowest power first; `polynomials` (≥ degree + 2, ≥ fan_out). The higher power
-    is left alone if the layer is not `moving`: D and d are zero.
+    `inputs` is (powers, fan_in), lowest power first; `polynomials` (powers, ≥ fan_out), with one power more if the
+    layer moves: D or d is not zero.
     """
-    fan_in, fan_out = weights.shape
-    polynomials[: len(inputs) + moving] = 0.0
-    polynomials[0, :fan_out] = biases
-    if moving:
-        polynomials[1, :fan_out] = bias_change
+    weights, weight_change, biases, bias_change = layer
+    powers, fan_in = inputs.shape
+    polynomials[:] = 0.0
+    polynomials[0, : biases.size] = biases
+    if len(polynomials) > powers:
+        polynomials[1, : biases.size] = bias_change
+    pair = np.zeros((2, powers))
+    waiting = -1
     for i in range(fan_in):
-        add_term(inputs[:, i].copy(), weights[i], weight_change[i], moving, polynomials)
+        if not np.any(inputs[:, i]):
+            continue
+        if waiting < 0:
+            pair[0] = inputs[:, i]
+            waiting = i
+        else:
+            pair[1] = inputs[:, i]
+            add_inputs(pair[0], pair[1], waiting, i, weights, weight_change, polynomials)
+            waiting = -1
+    if waiting >= 0:
+        pair[1] = 0.0
+        add_inputs(pair[0], pair[1], waiting, waiting, weights, weight_change, polynomials)
 
 
 @jit
-def compose_unit(
-    inputs: FloatArray,
-    weights: FloatArray,
-    weight_change: FloatArray,
-    bias: float,
-    bias_change: float,
-    p: FloatArray,
-    noise: FloatArray,
-) -> None:
-    """Write the polynomial of one unit as `compose` does, and that of the rounding to expect in its values.
+def compose_unit(inputs: FloatArray, layer: Layer, unit: int, p: FloatArray, noise: FloatArray) -> None:
+    """Write the polynomial of one unit, bit for bit as `compose`, and that of the rounding to expect in its values.
 
-    `weights` and `weight_change` are a column of W and D; `p` and `noise` have as many powers as `inputs`, or one more
-    if the layer moves. The noise of each power is in proportion to the sizes of its terms, so that it fades with t as
-    they do.
+    `p` and `noise` have as many powers as `inputs`, or one more if the layer moves. The noise of each power is in
+    proportion to the sizes of its terms, so that it fades with t as they do.
     """
-    powers = len(inputs)
+    weights, weight_change, biases, bias_change = layer
+    powers, fan_in = inputs.shape
     moving = p.size > powers
     p[:] = 0.0
     noise[:] = 0.0
-    p[0], noise[0] = bias, NOISE * abs(bias)
+    p[0], noise[0] = biases[unit], NOISE * abs(biases[unit])
     if moving:
-        p[1], noise[1] = bias_change, NOISE * abs(bias_change)
-    for i in range(weights.size):
+        p[1], noise[1] = bias_change[unit], NOISE * abs(bias_change[unit])
+    for i in range(fan_in):
         for k in range(powers):
             h = inputs[k, i]
             if h == 0:
                 continue
             size = NOISE * abs(h)
-            p[k] += h * weights[i]
-            noise[k] += size * abs(weights[i])
+            p[k] += h * weights[i, unit]
+            noise[k] += size * abs(weights[i, unit])
             if moving:
-                p[k + 1] += h * weight_change[i]
-                noise[k + 1] += size * abs(weight_change[i])
+                p[k + 1] += h * weight_change[i, unit]
+                noise[k + 1] += size * abs(weight_change[i, unit])
 
 
 @jit
@@ -244,27 +262,26 @@ def candidates(
 ) -> int:
     """Write the units that may change their state in [low, high], and return how many.
 
-    `polynomials` is (powers, ≥ units). Between low and high p is within (high − low)²/8 max |p″| of the straight line
-    through its ends. A unit is excluded where that line stays on the side of the unit's state by more than this and
-    `rounding`. `work` is (3, ≥ units).
+    Between low and high p is within (high − low)²/8 max |p″| of the straight line through its ends. A unit is excluded
+    if that line stays on the side of its state by more than this and `rounding`. `polynomials` is (powers, ≥ units),
+    `work` (3, ≥ units).
     """
-    width = on.size
-    lowest, other, bend = work[0, :width], work[1, :width], work[2, :width]
-    evaluate_units(polynomials, low, lowest)
-    evaluate_units(polynomials, high, other)
+    left, right, bend = work[0, : on.size], work[1, : on.size], work[2, : on.size]
+    evaluate_units(polynomials, low, left)
+    evaluate_units(polynomials, high, right)
     bend[:] = rounding
     factor = (high - low) ** 2 / 8
     for k in range(2, len(polynomials)):
         p = polynomials[k]
-        size = factor * (k * (k - 1))
-        for j in range(width):
+        size = k * (k - 1) * factor
+        for j in range(on.size):
             bend[j] += size * abs(p[j])
         factor *= high
-    for j in range(width):
-        lowest[j] = min(lowest[j], other[j]) if on[j] else -max(lowest[j], other[j])
+    for j in range(on.size):
+        left[j] = min(left[j], right[j]) if on[j] else -max(left[j], right[j])
     count = 0
-    for j in range(width):
-        if not lowest[j] > bend[j]:
+    for j in range(on.size):
+        if not left[j] > bend[j]:
             units[count] = j
             count += 1
     return count
@@ -272,7 +289,7 @@ def candidates(
 
 @jit
 def first_of(positions: FloatArray) -> int:
-    """Return the first of the smallest entries; −1 if none is finite."""
+    """Return the first of the smallest positions; −1 if all are infinite."""
     soonest, first = np.inf, -1
     for j in range(positions.size):
         if positions[j] < soonest:
@@ -282,37 +299,18 @@ def first_of(positions: FloatArray) -> int:
 
 @jit
 def outputs_at(
-    t: float,
-    polynomials: FloatArray,
-    on: NDArray[np.bool_],
-    slopes: tuple[float, float],
-    weights: FloatArray,
-    weight_change: FloatArray,
-    biases: FloatArray,
-    bias_change: FloatArray,
-    values: FloatArray,
-    outputs: FloatArray,
+    t: float, polynomials: FloatArray, slopes: FloatArray, layer: Layer, values: FloatArray, outputs: FloatArray
 ) -> None:
-    """Write the outputs of the network, h (W + t D) + b + t d with the last hidden layer's h at t."""
+    """Write the network's outputs h (W + t D) + b + t d, from the last hidden layer's polynomials and slopes."""
+    weights, weight_change, biases, bias_change = layer
     evaluate_units(polynomials, t, values)
     for j in range(outputs.size):
         outputs[j] = biases[j] + t * bias_change[j]
     for i in range(values.size):
-        h = slopes[int(on[i])] * values[i]
+        h = slopes[i] * values[i]
         if h != 0:
             for j in range(outputs.size):
                 outputs[j] += h * (weights[i, j] + t * weight_change[i, j])
-
-
-@jit
-def offsets(widths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the parameters of each layer begin, and where each hidden layer's units do among all of them."""
-    starts, first = np.zeros(widths.size, np.int64), np.zeros(widths.size - 1, np.int64)
-    for k in range(widths.size - 1):
-        starts[k + 1] = starts[k] + (widths[k] + 1) * widths[k + 1]
-        if k < widths.size - 2:
-            first[k + 1] = first[k] + widths[k + 1]
-    return starts, first
 
 
 @jit
@@ -321,156 +319,122 @@ def trace_samples(
     change: FloatArray,
     widths: NDArray[np.int64],
     largest: FloatArray,
-    slopes: tuple[float, float],
+    left_slope: float,
+    right_slope: float,
     X: FloatArray,
     active: NDArray[np.bool_],
 ) -> tuple[FloatArray, FloatArray]:
     """Return every sign change of a hidden pre-activation between theta and theta + change, sample by sample, in order.
 
-    The first result has rows sample, position in (0, 1], layer from 0, unit, 1 or 0 for on or off, and derivative of
-    the pre-activation; events at one position are in the order of layer and unit. The second has the network's outputs
-    there. `widths` are those of inputs, hidden layers and outputs; `largest` (2, layers) the largest sizes among each
-    layer's part of theta and of change; `slopes` the activation's, off and on. The states right of 0 are written to
-    `active` (samples, hidden units), layer after layer.
+    The first result has the columns of `EVENT`; events at one position are in the order of layer and unit, and their
+    signals are left empty. The second has the outputs of the network there. `widths` are those of inputs, hidden layers
+    and outputs; `largest` (2, layers) is the largest size in each layer's part of theta and of change. The states right
+    of 0 are written to `active` (samples, hidden units), layer after layer.
     """
     hidden = widths.size - 2
     last = hidden - 1
     widest = widths.max()
-    starts, first = offsets(widths)
-    degrees = np.zeros(hidden + 1, np.int64)
+    powers = np.ones(hidden + 1, np.int64)  # of the inputs of each layer
     for k in range(hidden):
-        degrees[k + 1] = degrees[k] + (largest[1, k] > 0)
-    steepest = max(abs(slopes[0]), abs(slopes[1]))
+        powers[k + 1] = powers[k] + (largest[1, k] > 0)
+    most = powers[hidden]
+    steepest = max(abs(left_slope), abs(right_slope))
 
-    polynomials = np.zeros((hidden, hidden + 1, widest))
-    noise = np.zeros_like(polynomials)
-    inputs = np.zeros((hidden, hidden + 1, widest))
-    on = np.zeros((hidden, widest), np.bool_)
-    upcoming = np.full((hidden, widest), np.inf)
-    first_unit = np.zeros(hidden, np.int64)
-    # Of the inputs of each layer, by power: Σ |h| if all were on, Σ |h|, and the same of the terms added to the sum.
-    sizes, present, added = np.zeros((hidden, hidden + 1)), np.zeros(hidden + 1), np.zeros(hidden + 1)
-    term, unit_polynomial, unit_noise = np.zeros(hidden + 1), np.zeros(hidden + 1), np.zeros(hidden + 1)
+    inputs = np.zeros((hidden, most, widest))
+    polynomials, noise = np.zeros((hidden, most, widest)), np.zeros((hidden, most, widest))
+    on, slopes = np.zeros((hidden, widest), np.bool_), np.zeros((hidden, widest))
+    upcoming, first = np.full((hidden, widest), np.inf), np.zeros(hidden, np.int64)
+    sizes = np.zeros((hidden, most))  # Σ |h|, of each power and layer of inputs, if every unit had the steeper slope
+    present, added = np.zeros(most), np.zeros(most)  # the same of the last layer as it is, and of what was added to it
+    flip, p, p_noise = np.zeros((2, most)), np.zeros(most), np.zeros(most)
     work, units = np.zeros((3, widest)), np.zeros(widest, np.int64)
-    events, outputs, count = np.empty((64, 6)), np.empty((64, widths[-1])), 0
-    output_weights, output_biases = parameters(theta, starts[hidden], widths[hidden], widths[-1])
-    output_change, output_bias_change = parameters(change, starts[hidden], widths[hidden], widths[-1])
+    output_layer = parameters(theta, change, widths, hidden)
+    events, outputs, count = np.zeros((64, EVENT)), np.zeros((64, widths[-1])), 0
 
     for sample in range(len(X)):
-        time, layer, unit, terms = 0.0, -1, -1, 0
+        time, event_layer, event_unit, terms = 0.0, -1, -1, 0
         while True:
             soonest, next_layer = np.inf, -1
             for k in range(hidden):
-                fan_in, fan_out = widths[k], widths[k + 1]
-                powers_in, powers = degrees[k] + 1, degrees[k + 1] + 1
+                fan_in, fan_out, n, m = widths[k], widths[k + 1], powers[k], powers[k + 1]
                 # Beyond the next event below, these polynomials do not hold: events there are sought when it happened.
                 horizon = min(soonest, 1.0)
-                p, p_noise = unit_polynomial[:powers], unit_noise[:powers]
-                if k == layer:
-                    p[:] = polynomials[k, :powers, unit]
-                    p_noise[:] = noise[k, :powers, unit]
-                    upcoming[k, unit] = next_crossing(p, on[k, unit], time, horizon, p_noise)
-                    first_unit[k] = first_of(upcoming[k, :fan_out])
-                elif k > layer:
-                    moving = powers > powers_in
-                    weights, biases = parameters(theta, starts[k], fan_in, fan_out)
-                    weight_change, bias_change = parameters(change, starts[k], fan_in, fan_out)
-                    afresh = True
-                    if k == last and layer == last - 1 and layer >= 0:
-                        # Only one input has changed. Once as much has been added as is there, all is summed afresh.
-                        afresh = False
-                        before, after = slopes[1 - int(on[layer, unit])], slopes[int(on[layer, unit])]
-                        for power in range(powers_in):
-                            h = polynomials[layer, power, unit]
-                            inputs[k, power, unit] = after * h
-                            term[power] = (after - before) * h
-                            added[power] += abs(term[power])
-                            present[power] += (abs(after) - abs(before)) * abs(h)
-                            afresh |= added[power] > present[power]
-                        terms += 1
+                if k == event_layer:
+                    p[:m] = polynomials[k, :m, event_unit]
+                    p_noise[:m] = noise[k, :m, event_unit]
+                    upcoming[k, event_unit] = next_crossing(p[:m], on[k, event_unit], time, horizon, p_noise[:m])
+                elif k > event_layer:
+                    layer = parameters(theta, change, widths, k)
+                    h = inputs[k, :n, :fan_in]
+                    alone = k == last and k == event_layer + 1 and event_layer >= 0  # one input has changed its slope
+                    if alone:
+                        after = slopes[event_layer, event_unit]
+                        before = left_slope if on[event_layer, event_unit] else right_slope
+                        for power in range(n):
+                            coefficient = polynomials[event_layer, power, event_unit]
+                            h[power, event_unit] = after * coefficient
+                            flip[0, power] = (after - before) * coefficient
+                            present[power] += (abs(after) - abs(before)) * abs(coefficient)
+                            added[power] += abs(flip[0, power])
+                        alone = np.all(added[:n] <= present[:n])  # else rounding might exceed what is left of the sum
                     elif k == 0:
-                        inputs[0, 0, :fan_in] = X[sample]
+                        h[0] = X[sample]
+                        sizes[0, 0] = np.abs(h).sum()
                     else:
-                        for power in range(powers_in):
-                            for i in range(fan_in):
-                                inputs[k, power, i] = slopes[int(on[k - 1, i])] * polynomials[k - 1, power, i]
-                    if afresh:
-                        compose(
-                            inputs[k, :powers_in],
-                            weights,
-                            weight_change,
-                            biases,
-                            bias_change,
-                            moving,
-                            polynomials[k],
-                        )
+                        for power in range(n):
+                            below = polynomials[k - 1, power, :fan_in]
+                            h[power] = slopes[k - 1, :fan_in] * below
+                            sizes[k, power] = steepest * np.abs(below).sum()
+                    if alone:
+                        add_inputs(flip[0, :n], flip[1, :n], event_unit, event_unit, layer[0], layer[1], polynomials[k, :m])
+                        terms += 1
+                    else:
+                        compose(h, layer, polynomials[k, :m])
                         terms = 0
-                        for power in range(powers_in):
-                            if k == 0:
-                                sizes[k, power] = np.abs(inputs[k, power, :fan_in]).sum()
-                            else:
-                                sizes[k, power] = steepest * np.abs(polynomials[k - 1, power, :fan_in]).sum()
-                            present[power] = np.abs(inputs[k, power, :fan_in]).sum()
-                            added[power] = 0.0
-                    else:
-                        add_term(term[:powers_in], weights[unit], weight_change[unit], moving, polynomials[k])
-                    if layer < 0:
+                        for power in range(n):
+                            present[power], added[power] = np.abs(h[power]).sum(), 0.0
+                    if event_layer < 0:
                         for j in range(fan_out):
-                            p[:] = polynomials[k, :powers, j]
-                            on[k, j] = starts_positive(p)
-                            active[sample, first[k] + j] = on[k, j]
+                            on[k, j] = starts_positive(polynomials[k, :m, j])
+                            slopes[k, j] = right_slope if on[k, j] else left_slope
                     upcoming[k] = np.inf
                     if time < horizon or time == 1:
-                        size = 1.0 + evaluate(sizes[k, :powers_in], horizon)
+                        size = 1 + evaluate(sizes[k, :n], horizon)  # of the inputs and of the constant 1 of the biases
                         size *= largest[0, k] + horizon * largest[1, k]
-                        rounding = 4 * EPS * (fan_in + terms + powers**3) * size
-                        found = candidates(
-                            polynomials[k, :powers], on[k, :fan_out], time, horizon, rounding, work, units
-                        )
-                        for c in range(found):
-                            j = units[c]
-                            compose_unit(
-                                inputs[k, :powers_in],
-                                weights[:, j],
-                                weight_change[:, j],
-                                biases[j],
-                                bias_change[j],
-                                p,
-                                p_noise,
-                            )
-                            polynomials[k, :powers, j] = p
-                            noise[k, :powers, j] = p_noise
-                            upcoming[k, j] = next_crossing(p, on[k, j], time, horizon, p_noise)
-                    first_unit[k] = first_of(upcoming[k, :fan_out])
-                if first_unit[k] >= 0 and upcoming[k, first_unit[k]] < soonest:
-                    soonest, next_layer = upcoming[k, first_unit[k]], k
+                        rounding = 4 * EPS * (fan_in + terms + m**3) * size
+                        found = candidates(polynomials[k, :m], on[k, :fan_out], time, horizon, rounding, work, units)
+                        for j in units[:found]:
+                            compose_unit(h, layer, j, p[:m], p_noise[:m])
+                            polynomials[k, :m, j] = p[:m]
+                            noise[k, :m, j] = p_noise[:m]
+                            upcoming[k, j] = next_crossing(p[:m], on[k, j], time, horizon, p_noise[:m])
+                if k >= event_layer:
+                    first[k] = first_of(upcoming[k, :fan_out])
+                if first[k] >= 0 and upcoming[k, first[k]] < soonest:
+                    soonest, next_layer = upcoming[k, first[k]], k
+            if event_layer < 0:
+                start = 0
+                for k in range(hidden):
+                    active[sample, start : start + widths[k + 1]] = on[k, : widths[k + 1]]
+                    start += widths[k + 1]
             if next_layer < 0:
                 break
-            time, layer, unit = soonest, next_layer, first_unit[next_layer]
+            time, event_layer, event_unit = soonest, next_layer, first[next_layer]
             if count == len(events):
-                events = np.concatenate((events, np.empty_like(events)))
-                outputs = np.concatenate((outputs, np.empty_like(outputs)))
-            outputs_at(
-                time,
-                polynomials[last, : degrees[hidden] + 1],
-                on[last],
-                slopes,
-                output_weights,
-                output_change,
-                output_biases,
-                output_bias_change,
-                work[0, : widths[hidden]],
-                outputs[count],
-            )
-            on[layer, unit] = not on[layer, unit]
-            p = unit_polynomial[: degrees[layer + 1] + 1]
-            p[:] = polynomials[layer, : p.size, unit]
+                events = np.concatenate((events, np.zeros_like(events)))
+                outputs = np.concatenate((outputs, np.zeros_like(outputs)))
+            values = work[0, : widths[hidden]]
+            outputs_at(time, polynomials[last, :most], slopes[last], output_layer, values, outputs[count])
+            on[event_layer, event_unit] = not on[event_layer, event_unit]
+            slopes[event_layer, event_unit] = right_slope if on[event_layer, event_unit] else left_slope
+            m = powers[event_layer + 1]
+            p[:m] = polynomials[event_layer, :m, event_unit]
             events[count, 0] = sample
             events[count, 1] = time
-            events[count, 2] = layer
-            events[count, 3] = unit
-            events[count, 4] = on[layer, unit]
-            events[count, 5] = slope(p, time)
+            events[count, 2] = event_layer
+            events[count, 3] = event_unit
+            events[count, 4] = on[event_layer, event_unit]
+            events[count, 5] = slope(p[:m], time)
             count += 1
     return events[:count], outputs[:count]
 
@@ -495,38 +459,37 @@ def backpropagate(
     theta: FloatArray,
     change: FloatArray,
     widths: NDArray[np.int64],
-    slopes: tuple[float, float],
+    left_slope: float,
+    right_slope: float,
     active: NDArray[np.bool_],
     events: FloatArray,
     gradients: FloatArray,
-) -> FloatArray:
-    """Return ∂L/∂(output of the unit) at each of the events that `trace_samples` has found.
+) -> None:
+    """Write ∂L/∂(output of the unit) at the `events` of `trace_samples` into their last column.
 
-    `gradients` (events, outputs) is ∂L/∂(outputs of the network) there. Each event sees the states that those before it
-    have left.
+    `gradients` (events, outputs) is ∂L/∂(outputs of the network) there. From layer to layer, δ ← φ′ ((W + t D) δ); an
+    event sees the states that those before it have left.
     """
-    starts, first = offsets(widths)
-    top = widths.size - 2
-    signals = np.empty(len(events))
-    state = np.empty(active.shape[1], np.bool_)
-    delta, below = np.empty(widths.max()), np.empty(widths.max())
+    hidden = widths.size - 2
+    first = np.zeros(hidden + 1, np.int64)  # of each layer's units in `active`
+    first[1:] = np.cumsum(widths[1:-1])
+    on = np.zeros(active.shape[1], np.bool_)
+    delta, below = np.zeros(widths.max()), np.zeros(widths.max())
     sample = -1
     for e in range(len(events)):
         if events[e, 0] != sample:
             sample = int(events[e, 0])
-            state[:] = active[sample]
+            on[:] = active[sample]
         t, layer, unit = events[e, 1], int(events[e, 2]), int(events[e, 3])
         delta[: widths[-1]] = gradients[e]
-        for k in range(top, layer, -1):
-            weights, _ = parameters(theta, starts[k], widths[k], widths[k + 1])
-            weight_change, _ = parameters(change, starts[k], widths[k], widths[k + 1])
-            d = delta[: widths[k + 1]]
-            if k == layer + 1:
-                signals[e] = row_product(weights[unit], weight_change[unit], t, d)
-                break
+        for k in range(hidden, layer + 1, -1):
+            weights, weight_change, _, _ = parameters(theta, change, widths, k)
             for i in range(widths[k]):
-                factor = slopes[int(state[first[k - 1] + i])]
-                below[i] = factor * row_product(weights[i], weight_change[i], t, d) if factor != 0 else 0.0
+                factor = right_slope if on[first[k - 1] + i] else left_slope
+                below[i] = 0.0
+                if factor != 0:
+                    below[i] = factor * row_product(weights[i], weight_change[i], t, delta[: widths[k + 1]])
             delta, below = below, delta
-        state[first[layer] + unit] = not state[first[layer] + unit]
-    return signals
+        weights, weight_change, _, _ = parameters(theta, change, widths, layer + 1)
+        events[e, 6] = row_product(weights[unit], weight_change[unit], t, delta[: widths[layer + 2]])
+        on[first[layer] + unit] = not on[first[layer] + unit]

@@ -272,44 +272,42 @@ def trace_crossings(
     targets = np.array(net.loss.targets(y, (len(inputs), net.layers[-1]), np.dtype(np.float64)))
     with np.errstate(over="ignore", invalid="ignore"):
         change = finite(line * reach, "distance times direction")
-        _check_size(net, abs(start) + abs(change), abs(inputs).max())
+        largest = np.array([[max(part[slot].max(), -part[slot].min()) for slot in net.groups.values()] for part in (start, change)])
+        _check_size(net, largest.sum(axis=0), abs(inputs).max())
 
     active = np.zeros((len(inputs), sum(net.layers[1:-1])), np.bool_)
     widths = np.array(net.layers, np.int64)
-    largest = np.array([[abs(part[slot]).max() for slot in net.groups.values()] for part in (start, change)])
     task = min(-(-len(inputs) // TASKS), LARGEST_TASK)
     alone = Lock()
 
     def trace(first: int) -> FloatArray:
         rows = slice(first, first + task)
-        events, outputs = core.trace_samples(start, change, widths, largest, (left, right), inputs[rows], active[rows])
-        found = np.empty((len(events), 7))
-        found[:, :6] = events
-        found[:, 0] += first
-        if len(events):
-            with alone:  # a loss need not be ready for several threads
+        events, outputs = core.trace_samples(start, change, widths, largest, left, right, inputs[rows], active[rows])
+        sample = events[:, 0].astype(np.intp) + first
+        if sample.size:
+            with alone:  # a loss need not serve several threads
                 # a mean over these rows, to be turned into one over the minibatch
-                derivative = net.loss.derivative(outputs, targets[found[:, 0].astype(np.intp)])
-                gradients = np.ascontiguousarray(derivative * (len(events) / len(inputs)))
-            found[:, 6] = core.backpropagate(start, change, widths, (left, right), active[rows], events, gradients)
-        return found
+                derivative = net.loss.derivative(outputs, targets[sample]) * (sample.size / len(inputs))
+            core.backpropagate(start, change, widths, left, right, active[rows], events, np.ascontiguousarray(derivative))
+        events[:, 0] = sample
+        return events
 
-    parts = [np.empty((0, 7))]
+    parts = [np.zeros((0, core.EVENT))]
     if active.size:
         with ThreadPoolExecutor() as pool:
             parts = list(pool.map(trace, range(0, len(inputs), task)))
-    found = np.concatenate(parts)
-    sample, layer, unit = (found[:, column].astype(np.intp) for column in (0, 2, 3))
-    position = found[:, 1] * reach
+    events = np.concatenate(parts)
+    sample, layer, unit = events[:, (0, 2, 3)].astype(np.intp).T
+    position = events[:, 1] * reach
     order = np.lexsort((unit, layer, sample, position))
     return Crossings(
         position=position[order],
         sample=sample[order],
         layer=layer[order] + 1,
         unit=unit[order],
-        on=found[order, 4] > 0,
-        signal=found[order, 6],
-        slope=found[order, 5] / reach,
+        on=events[order, 4] > 0,
+        signal=events[order, 6],
+        slope=events[order, 5] / reach,
         active=active,
         net=net,
         theta=start,
@@ -328,11 +326,15 @@ def _slopes(net: MLP) -> tuple[float, float]:
     return left, right
 
 
-def _check_size(net: MLP, sizes: FloatArray, largest: float) -> None:
-    """Raise if a pre-activation, or a coefficient of its polynomial, might overflow."""
-    for weights, biases in net.unflatten(sizes):
-        largest = float((weights.sum(axis=0) * largest + biases).max()) * max(map(abs, _slopes(net)))
-    if not np.isfinite(largest):
+def _check_size(net: MLP, largest: FloatArray, size: float) -> None:
+    """Raise if a pre-activation, or a coefficient of its polynomial, might overflow.
+
+    `largest` is that of each layer's parameters on the line, `size` of the inputs.
+    """
+    steepest = max(map(abs, _slopes(net)))
+    for fan_in, parameter in zip(net.layers[:-1], largest, strict=True):
+        size = (fan_in * size + 1) * float(parameter) * steepest
+    if not np.isfinite(size):
         raise ValueError("the pre-activations on the line must not overflow: theta, direction or X is too large")
 
 
