@@ -157,7 +157,13 @@ def parameters(theta: FloatArray, change: FloatArray, widths: NDArray[np.int64],
 
 @jit
 def add_inputs(
-    g: FloatArray, h: FloatArray, i: int, j: int, weights: FloatArray, weight_change: FloatArray, polynomials: FloatArray
+    g: FloatArray,
+    h: FloatArray,
+    i: int,
+    j: int,
+    weights: FloatArray,
+    weight_change: FloatArray,
+    polynomials: FloatArray,
 ) -> None:
     """Add g(t) (W_i + t D_i) + h(t) (W_j + t D_j), what inputs i and j contribute, to a layer's polynomials.
 
@@ -195,16 +201,18 @@ def compose(inputs: FloatArray, layer: Layer, polynomials: FloatArray) -> None:
     polynomials[0, : biases.size] = biases
     if len(polynomials) > powers:
         polynomials[1, : biases.size] = bias_change
-    pair = np.zeros((2, powers))
-    waiting = -1
+    pair, waiting = np.zeros((2, powers)), -1
     for i in range(fan_in):
-        if not np.any(inputs[:, i]):
+        h = pair[int(waiting >= 0)]
+        zero = True
+        for k in range(powers):
+            h[k] = inputs[k, i]
+            zero &= h[k] == 0
+        if zero:  # half of the units of a ReLU layer
             continue
         if waiting < 0:
-            pair[0] = inputs[:, i]
             waiting = i
         else:
-            pair[1] = inputs[:, i]
             add_inputs(pair[0], pair[1], waiting, i, weights, weight_change, polynomials)
             waiting = -1
     if waiting >= 0:
@@ -252,21 +260,14 @@ def evaluate_units(polynomials: FloatArray, t: float, values: FloatArray) -> Non
 
 @jit
 def candidates(
-    polynomials: FloatArray,
-    on: NDArray[np.bool_],
-    low: float,
-    high: float,
-    rounding: float,
-    work: FloatArray,
-    units: NDArray[np.int64],
-) -> int:
-    """Write the units that may change their state in [low, high], and return how many.
+    polynomials: FloatArray, on: NDArray[np.bool_], low: float, high: float, rounding: float
+) -> NDArray[np.int64]:
+    """Return the units that may change their state in [low, high]; `polynomials` is (powers, ≥ units).
 
     Between low and high p is within (high − low)²/8 max |p″| of the straight line through its ends. A unit is excluded
-    if that line stays on the side of its state by more than this and `rounding`. `polynomials` is (powers, ≥ units),
-    `work` (3, ≥ units).
+    if that line stays on the side of its state by more than this and `rounding`.
     """
-    left, right, bend = work[0, : on.size], work[1, : on.size], work[2, : on.size]
+    left, right, bend = np.empty((3, on.size))
     evaluate_units(polynomials, low, left)
     evaluate_units(polynomials, high, right)
     bend[:] = rounding
@@ -279,12 +280,40 @@ def candidates(
         factor *= high
     for j in range(on.size):
         left[j] = min(left[j], right[j]) if on[j] else -max(left[j], right[j])
-    count = 0
+    units, count = np.empty(on.size, np.int64), 0
     for j in range(on.size):
         if not left[j] > bend[j]:
             units[count] = j
             count += 1
-    return count
+    return units[:count]
+
+
+@jit
+def seek(
+    inputs: FloatArray,
+    layer: Layer,
+    polynomials: FloatArray,
+    noise: FloatArray,
+    on: NDArray[np.bool_],
+    low: float,
+    high: float,
+    rounding: float,
+    upcoming: FloatArray,
+) -> None:
+    """Write where each unit of a layer next changes its state in [low, high], inf if it does not.
+
+    The polynomials (powers, ≥ units) are off by up to `rounding`. Those of the units that matter are composed afresh,
+    with their noise.
+    """
+    p, p_noise = np.empty(len(polynomials)), np.empty(len(polynomials))
+    upcoming[:] = np.inf
+    if low >= high and low < 1:
+        return
+    for j in candidates(polynomials, on, low, high, rounding):
+        compose_unit(inputs, layer, j, p, p_noise)
+        polynomials[:, j] = p
+        noise[:, j] = p_noise
+        upcoming[j] = next_crossing(p, on[j], low, high, p_noise)
 
 
 @jit
@@ -311,6 +340,31 @@ def outputs_at(
         if h != 0:
             for j in range(outputs.size):
                 outputs[j] += h * (weights[i, j] + t * weight_change[i, j])
+
+
+@jit
+def switch_input(
+    p: FloatArray,
+    before: float,
+    after: float,
+    h: FloatArray,
+    change: FloatArray,
+    present: FloatArray,
+    added: FloatArray,
+) -> bool:
+    """Turn an input before·p(t) into after·p(t); tell whether to add the change to the sums or to sum all afresh.
+
+    All arrays are (powers,). Σ |h| over the inputs is `present`, and `added` the same of the changes since all was
+    summed. Once these are larger, their rounding may exceed that of what is left.
+    """
+    add = True
+    for k in range(p.size):
+        h[k] = after * p[k]
+        change[k] = (after - before) * p[k]
+        present[k] += (abs(after) - abs(before)) * abs(p[k])
+        added[k] += abs(change[k])
+        add &= added[k] <= present[k]
+    return bool(add)
 
 
 @jit
@@ -346,8 +400,8 @@ def trace_samples(
     upcoming, first = np.full((hidden, widest), np.inf), np.zeros(hidden, np.int64)
     sizes = np.zeros((hidden, most))  # Σ |h|, of each power and layer of inputs, if every unit had the steeper slope
     present, added = np.zeros(most), np.zeros(most)  # the same of the last layer as it is, and of what was added to it
-    flip, p, p_noise = np.zeros((2, most)), np.zeros(most), np.zeros(most)
-    work, units = np.zeros((3, widest)), np.zeros(widest, np.int64)
+    switched, nothing = np.zeros(most), np.zeros(most)
+    values = np.zeros(widths[hidden])
     output_layer = parameters(theta, change, widths, hidden)
     events, outputs, count = np.zeros((64, EVENT)), np.zeros((64, widths[-1])), 0
 
@@ -360,23 +414,18 @@ def trace_samples(
                 # Beyond the next event below, these polynomials do not hold: events there are sought when it happened.
                 horizon = min(soonest, 1.0)
                 if k == event_layer:
-                    p[:m] = polynomials[k, :m, event_unit]
-                    p_noise[:m] = noise[k, :m, event_unit]
-                    upcoming[k, event_unit] = next_crossing(p[:m], on[k, event_unit], time, horizon, p_noise[:m])
+                    p, p_noise = polynomials[k, :m, event_unit], noise[k, :m, event_unit]
+                    state = on[k, event_unit]
+                    upcoming[k, event_unit] = next_crossing(p.copy(), state, time, horizon, p_noise.copy())
                 elif k > event_layer:
                     layer = parameters(theta, change, widths, k)
                     h = inputs[k, :n, :fan_in]
-                    alone = k == last and k == event_layer + 1 and event_layer >= 0  # one input has changed its slope
-                    if alone:
+                    add = False
+                    if k == last and k == event_layer + 1 and event_layer >= 0:
                         after = slopes[event_layer, event_unit]
                         before = left_slope if on[event_layer, event_unit] else right_slope
-                        for power in range(n):
-                            coefficient = polynomials[event_layer, power, event_unit]
-                            h[power, event_unit] = after * coefficient
-                            flip[0, power] = (after - before) * coefficient
-                            present[power] += (abs(after) - abs(before)) * abs(coefficient)
-                            added[power] += abs(flip[0, power])
-                        alone = np.all(added[:n] <= present[:n])  # else rounding might exceed what is left of the sum
+                        p = polynomials[event_layer, :n, event_unit]
+                        add = switch_input(p, before, after, h[:, event_unit], switched[:n], present[:n], added[:n])
                     elif k == 0:
                         h[0] = X[sample]
                         sizes[0, 0] = np.abs(h).sum()
@@ -385,8 +434,9 @@ def trace_samples(
                             below = polynomials[k - 1, power, :fan_in]
                             h[power] = slopes[k - 1, :fan_in] * below
                             sizes[k, power] = steepest * np.abs(below).sum()
-                    if alone:
-                        add_inputs(flip[0, :n], flip[1, :n], event_unit, event_unit, layer[0], layer[1], polynomials[k, :m])
+                    if add:
+                        of_unit = switched[:n], nothing[:n], event_unit, event_unit
+                        add_inputs(*of_unit, layer[0], layer[1], polynomials[k, :m])
                         terms += 1
                     else:
                         compose(h, layer, polynomials[k, :m])
@@ -397,17 +447,11 @@ def trace_samples(
                         for j in range(fan_out):
                             on[k, j] = starts_positive(polynomials[k, :m, j])
                             slopes[k, j] = right_slope if on[k, j] else left_slope
-                    upcoming[k] = np.inf
-                    if time < horizon or time == 1:
-                        size = 1 + evaluate(sizes[k, :n], horizon)  # of the inputs and of the constant 1 of the biases
-                        size *= largest[0, k] + horizon * largest[1, k]
-                        rounding = 4 * EPS * (fan_in + terms + m**3) * size
-                        found = candidates(polynomials[k, :m], on[k, :fan_out], time, horizon, rounding, work, units)
-                        for j in units[:found]:
-                            compose_unit(h, layer, j, p[:m], p_noise[:m])
-                            polynomials[k, :m, j] = p[:m]
-                            noise[k, :m, j] = p_noise[:m]
-                            upcoming[k, j] = next_crossing(p[:m], on[k, j], time, horizon, p_noise[:m])
+                    size = 1 + evaluate(sizes[k, :n], horizon)  # of the inputs, and of 1, that of the biases
+                    size *= largest[0, k] + horizon * largest[1, k]
+                    rounding = 4 * EPS * (fan_in + terms + m**3) * size
+                    state = on[k, :fan_out]
+                    seek(h, layer, polynomials[k, :m], noise[k, :m], state, time, horizon, rounding, upcoming[k])
                 if k >= event_layer:
                     first[k] = first_of(upcoming[k, :fan_out])
                 if first[k] >= 0 and upcoming[k, first[k]] < soonest:
@@ -423,18 +467,16 @@ def trace_samples(
             if count == len(events):
                 events = np.concatenate((events, np.zeros_like(events)))
                 outputs = np.concatenate((outputs, np.zeros_like(outputs)))
-            values = work[0, : widths[hidden]]
             outputs_at(time, polynomials[last, :most], slopes[last], output_layer, values, outputs[count])
             on[event_layer, event_unit] = not on[event_layer, event_unit]
             slopes[event_layer, event_unit] = right_slope if on[event_layer, event_unit] else left_slope
-            m = powers[event_layer + 1]
-            p[:m] = polynomials[event_layer, :m, event_unit]
+            p = polynomials[event_layer, : powers[event_layer + 1], event_unit].copy()
             events[count, 0] = sample
             events[count, 1] = time
             events[count, 2] = event_layer
             events[count, 3] = event_unit
             events[count, 4] = on[event_layer, event_unit]
-            events[count, 5] = slope(p[:m], time)
+            events[count, 5] = slope(p, time)
             count += 1
     return events[:count], outputs[:count]
 

@@ -6,7 +6,6 @@ Pre-activations are piecewise polynomials on the line; their roots are solved, n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -14,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glasscurv._threads import pieces, thread_map
 from glasscurv._typing import FloatArray
 from glasscurv._validation import finite, matrix, number, vector
 from glasscurv.core import crossings as core
 from glasscurv.networks.mlp import MLP
 
 Rows = NDArray[np.intp]
-TASKS, LARGEST_TASK = 16, 32  # samples are traced in so many tasks, or in more that are not larger
+TASKS, LARGEST_TASK = 16, 32  # threads get so many tasks, or more with this many samples
 CHUNK = 4096  # crossings whose activations are in memory at one time, and those of one sample more
 
 
@@ -272,30 +272,28 @@ def trace_crossings(
     targets = np.array(net.loss.targets(y, (len(inputs), net.layers[-1]), np.dtype(np.float64)))
     with np.errstate(over="ignore", invalid="ignore"):
         change = finite(line * reach, "distance times direction")
-        largest = np.array([[max(part[slot].max(), -part[slot].min()) for slot in net.groups.values()] for part in (start, change)])
+        slots = net.groups.values()
+        largest = np.array([[np.linalg.norm(part[slot], np.inf) for slot in slots] for part in (start, change)])
         _check_size(net, largest.sum(axis=0), abs(inputs).max())
 
     active = np.zeros((len(inputs), sum(net.layers[1:-1])), np.bool_)
     widths = np.array(net.layers, np.int64)
-    task = min(-(-len(inputs) // TASKS), LARGEST_TASK)
     alone = Lock()
 
-    def trace(first: int) -> FloatArray:
-        rows = slice(first, first + task)
+    def trace(rows: slice) -> FloatArray:
         events, outputs = core.trace_samples(start, change, widths, largest, left, right, inputs[rows], active[rows])
-        sample = events[:, 0].astype(np.intp) + first
-        if sample.size:
+        if len(events):
+            events[:, 0] += rows.start
             with alone:  # a loss need not serve several threads
                 # a mean over these rows, to be turned into one over the minibatch
-                derivative = net.loss.derivative(outputs, targets[sample]) * (sample.size / len(inputs))
-            core.backpropagate(start, change, widths, left, right, active[rows], events, np.ascontiguousarray(derivative))
-        events[:, 0] = sample
+                gradients = net.loss.derivative(outputs, targets[events[:, 0].astype(np.intp)])
+                gradients = np.ascontiguousarray(gradients * (len(events) / len(inputs)))
+            core.backpropagate(start, change, widths, left, right, active, events, gradients)
         return events
 
-    parts = [np.zeros((0, core.EVENT))]
+    parts: list[FloatArray] = [np.zeros((0, core.EVENT))]
     if active.size:
-        with ThreadPoolExecutor() as pool:
-            parts = list(pool.map(trace, range(0, len(inputs), task)))
+        parts = thread_map(trace, pieces(len(inputs), min(-(-len(inputs) // TASKS), LARGEST_TASK)))
     events = np.concatenate(parts)
     sample, layer, unit = events[:, (0, 2, 3)].astype(np.intp).T
     position = events[:, 1] * reach
