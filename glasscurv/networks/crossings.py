@@ -20,7 +20,7 @@ from glasscurv.core import crossings as core
 from glasscurv.networks.mlp import MLP
 
 Rows = NDArray[np.intp]
-TASKS, LARGEST_TASK = 16, 32  # threads get so many tasks, or more with this many samples
+TASKS, LARGEST_TASK = 16, 32  # the samples are cut into so many tasks for the threads, or into more of so many samples
 CHUNK = 4096  # crossings whose activations are in memory at one time, and those of one sample more
 
 

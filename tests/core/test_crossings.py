@@ -66,14 +66,24 @@ def test_the_rounding_of_hundreds_of_terms_does_not_matter():
     np.testing.assert_array_equal(events[:, 1:6], events_without_shortcuts(theta, 5 * change, widths, 0.3, 1.0, x))
 
 
+def test_a_plateau_is_reached_whatever_the_sum_has_been_rounded_to():
+    # y₁ = 0.3 − t, 1 + t and 1 + t; y₂ = w y₁⁺ + v y₁⁺ − v y₁⁺ is exactly 0, and off, from t = 0.3 on
+    rng = np.random.default_rng(0)
+    change = np.array([0.0, 0, 0, -1, 1, 1, 0, 0, 0, 0, 0, 0])
+    for v, w in rng.uniform(size=(40, 2)):
+        theta = np.array([0.0, 0, 0, 0.3, 1, 1, w, v, -v, 0, 1, 0])
+        events, _, _ = trace(theta, change, np.array([1, 3, 1, 1]), (0.0, 1.0), np.zeros((1, 1)))
+        np.testing.assert_array_equal(events[:, 1:5], [[0.3, 0, 0, 0], [0.3, 1, 0, 0]])
+
+
 def test_an_input_that_dwarfs_the_others_leaves_nothing_behind_when_it_goes():
-    # y₁ = 1e20 (½ − t) and 1; y₂ = y₁⁺ + 2 × 1⁺, and the output 3 y₂⁺: 6 from t = ½ on
-    theta = np.array([0, 0, 0, 5e19, 1, -0.75, 1, 2, 0, 0, 3, 0])
+    # y₁ = 1e10 (½ − t), 0.1 and t − ¾; y₂ = y₁⁺ + 2 × 0.1⁺; the output is 3 y₂⁺ = 0.6 from t = ½ on
+    theta = np.array([0, 0, 0, 5e9, 0.1, -0.75, 1, 2, 0, 0, 3, 0])
     change = np.zeros(12)
-    change[3], change[5] = -1e20, 1.0  # the third unit of the first layer goes on at ¾ and adds nothing
+    change[3], change[5] = -1e10, 1.0
     events, outputs, _ = trace(theta, change, np.array([1, 3, 1, 1]), (0.0, 1.0), np.zeros((1, 1)))
     np.testing.assert_array_equal(events[:, 1:5], [[0.5, 0, 0, 0], [0.75, 0, 2, 1]])
-    np.testing.assert_allclose(outputs[1], 6.0, rtol=1e-15)
+    np.testing.assert_allclose(outputs[1], 0.6, rtol=1e-15)
 
 
 @pytest.mark.parametrize("powers", [1, 2, 4])
