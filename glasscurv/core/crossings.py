@@ -7,9 +7,10 @@ Rounding makes a polynomial jump a little where the events below change it. So a
 event needs a value of the other sign that exceeds the noise, at a turning point or at the end of the piece: a root next
 to the start is then neither missed nor met twice, and touching zero is no event.
 
-Two things make it fast, and neither changes what is found. An event changes the last layer's polynomials by one term,
-which is added to them. And one bound, over all units of a layer at a time, excludes nearly all of them: it allows for
-the rounding of those sums. Roots are sought in a polynomial that is summed afresh for the unit in question.
+Two shortcuts make it fast, and neither changes what is found, not by a bit. An event in the layer below the last changes
+the last layer's polynomials by what one input contributes, which is added to them instead of summing them anew. And one
+bound, for all units of a layer at a time, excludes nearly all of them; it allows for the rounding of the first shortcut.
+A root is only sought in a polynomial that has been summed anew for its unit.
 """
 
 import numpy as np
@@ -317,6 +318,15 @@ def seek(
 
 
 @jit
+def absolute_sum(values: FloatArray) -> float:
+    """Return Σ |v|."""
+    total = 0.0
+    for i in range(values.size):
+        total += abs(values[i])
+    return total
+
+
+@jit
 def first_of(positions: FloatArray) -> int:
     """Return the first of the smallest positions; −1 if all are infinite."""
     soonest, first = np.inf, -1
@@ -428,12 +438,12 @@ def trace_samples(
                         add = switch_input(p, before, after, h[:, event_unit], switched[:n], present[:n], added[:n])
                     elif k == 0:
                         h[0] = X[sample]
-                        sizes[0, 0] = np.abs(h).sum()
+                        sizes[0, 0] = absolute_sum(h[0])
                     else:
                         for power in range(n):
-                            below = polynomials[k - 1, power, :fan_in]
-                            h[power] = slopes[k - 1, :fan_in] * below
-                            sizes[k, power] = steepest * np.abs(below).sum()
+                            for i in range(fan_in):
+                                h[power, i] = slopes[k - 1, i] * polynomials[k - 1, power, i]
+                            sizes[k, power] = steepest * absolute_sum(polynomials[k - 1, power, :fan_in])
                     if add:
                         of_unit = switched[:n], nothing[:n], event_unit, event_unit
                         add_inputs(*of_unit, layer[0], layer[1], polynomials[k, :m])
@@ -442,7 +452,7 @@ def trace_samples(
                         compose(h, layer, polynomials[k, :m])
                         terms = 0
                         for power in range(n):
-                            present[power], added[power] = np.abs(h[power]).sum(), 0.0
+                            present[power], added[power] = absolute_sum(h[power]), 0.0
                     if event_layer < 0:
                         for j in range(fan_out):
                             on[k, j] = starts_positive(polynomials[k, :m, j])

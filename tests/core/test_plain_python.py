@@ -105,6 +105,7 @@ def crossing_cases():
     for high in (0.1, 1.0):
         yield crossings.candidates, (polynomials, on, 0.0, high, 1e-15)
         yield crossings.seek, (h, layer, polynomials, noise, on, 0.0, high, 1e-15, np.zeros(4))
+    yield crossings.absolute_sum, (p,)
     yield crossings.first_of, (np.array([np.inf, 0.4, 0.2, 0.2]),)
     yield (
         crossings.outputs_at,
