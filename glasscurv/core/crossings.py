@@ -7,10 +7,10 @@ Rounding makes a polynomial jump a little where the events below change it. So a
 event needs a value of the other sign that exceeds the noise, at a turning point or at the end of the piece: a root next
 to the start is then neither missed nor met twice, and touching zero is no event.
 
-Two shortcuts make it fast, and neither changes what is found, not by a bit. An event in the layer below the last changes
-the last layer's polynomials by what one input contributes, which is added to them instead of summing them anew. And one
-bound, for all units of a layer at a time, excludes nearly all of them; it allows for the rounding of the first shortcut.
-A root is only sought in a polynomial that has been summed anew for its unit.
+Two shortcuts make it fast, and neither changes what is found, not by a bit. An event in the layer below the last is
+added to the last layer's polynomials, as the change of one of their terms, instead of summing all terms anew. And one
+bound, for all units of a layer at a time, excludes nearly all of them; it allows for the rounding of the first
+shortcut. A root is only sought in a polynomial that has been summed anew for its unit.
 """
 
 import numpy as np
