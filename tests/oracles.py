@@ -5,6 +5,8 @@ import math
 import mpmath
 import numpy as np
 
+from glasscurv.core import crossings as core
+
 C = mpmath.sqrt(2 / (3 * mpmath.pi))
 
 
@@ -184,3 +186,64 @@ def slow_line(start, gradients, hessian_weights, glass_weights, direction, lengt
         ends = float(gradients[-1][i]) - float(gradients[0][i])
         sums += density, density**2, ends**2, rounding, silent
     return rows, sums
+
+
+def signals_on_a_line(found):
+    """∂L/∂(output of the unit) at each crossing of `gc.trace_crossings`, one by one in extended precision."""
+    net, signals = found.net, []
+    first = np.concatenate([[0], np.cumsum(net.layers[1:-1])])
+    on = found.active.copy()
+    for t, sample, layer, unit in zip(found.position, found.sample, found.layer, found.unit, strict=True):
+        theta, direction = found.theta.astype(np.longdouble), found.direction.astype(np.longdouble)
+        layers = net.unflatten(theta + t * direction)
+        states = np.split(on[sample], first[1:-1])
+        slopes = [np.where(state, net.activation.right_slope, net.activation.left_slope) for state in states]
+        h = found.X[sample].astype(np.longdouble)
+        for (weights, biases), slope in zip(layers[:-1], slopes, strict=True):
+            h = slope * (h @ weights + biases)
+        outputs = h @ layers[-1][0] + layers[-1][1]
+        delta = net.loss.derivative(outputs[None], found.y[sample : sample + 1])[0] / len(found.X)
+        for k in range(len(layers) - 1, layer, -1):
+            delta = slopes[k - 1] * (layers[k][0] @ delta)
+        signals.append(float(layers[layer][0][unit] @ delta))
+        on[sample, first[layer - 1] + unit] ^= True
+    return np.array(signals)
+
+
+def events_without_shortcuts(theta, change, widths, left_slope, right_slope, x):
+    """Rows (position, layer, unit, on, derivative) of `core.crossings.trace_samples` for one sample, in plain steps.
+
+    After each event every polynomial of the layers above is summed afresh and every unit is examined.
+    """
+    hidden = len(widths) - 2
+    layers = [core.parameters(theta, change, widths, k) for k in range(hidden)]
+    polynomials, noise = [None] * hidden, [None] * hidden
+    on, upcoming = [None] * hidden, [None] * hidden
+    rows, time, layer, unit = [], 0.0, -1, -1
+    while True:
+        soonest, where = np.inf, None
+        for k in range(hidden):
+            horizon = min(soonest, 1.0)
+            if k > layer:
+                h = x[None] if k == 0 else np.where(on[k - 1], right_slope, left_slope) * polynomials[k - 1]
+                moves = any(part.any() for part in layers[k][1::2])
+                polynomials[k], noise[k] = np.zeros((2, len(h) + moves, widths[k + 1]))
+                for j in range(widths[k + 1]):
+                    p, p_noise = np.zeros((2, len(h) + moves))
+                    core.compose_unit(h, layers[k], j, p, p_noise)
+                    polynomials[k][:, j], noise[k][:, j] = p, p_noise
+                if layer < 0:
+                    on[k] = np.array([core.starts_positive(p) for p in polynomials[k].T])
+                    upcoming[k] = np.zeros(widths[k + 1])
+            if k >= layer:
+                for j in range(widths[k + 1]) if k > layer else [unit]:
+                    p, p_noise = polynomials[k][:, j].copy(), noise[k][:, j].copy()
+                    upcoming[k][j] = core.next_crossing(p, on[k][j], time, horizon, p_noise)
+            j = int(np.argmin(upcoming[k]))
+            if upcoming[k][j] < soonest:
+                soonest, where = upcoming[k][j], (k, j)
+        if where is None:
+            return np.array(rows).reshape(-1, 5)
+        time, (layer, unit) = soonest, where
+        on[layer][unit] ^= True
+        rows.append((time, layer, unit, on[layer][unit], core.slope(polynomials[layer][:, unit].copy(), time)))
