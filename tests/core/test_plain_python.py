@@ -78,10 +78,9 @@ def cases(dtype):
     for lr in (0.1, rates):
         for nesterov in (False, True):
             yield optimizers.sgd_update, (gradient, plus, minus, lr, 0.9, nesterov)
-        yield optimizers.adam_update, (gradient, plus, minus, hessian, 3, lr, 0.9, 0.99, 1e-8, 0.01)
         for power in (1.0, 0.5):
-            moments = center, hessian, 3, lr, 0.9, 0.99, 1e-4, power
-            yield optimizers.adahessian_update, (gradient, minus, plus, *moments)
+            moments = plus, hessian, 3, lr, 0.9, 0.99, 1e-4, 0.01, power
+            yield optimizers.adam_update, (gradient, minus, center, *moments)
     for block_size in (1, 3):
         yield optimizers.hutchinson_diagonal, (plus, minus, signs, 0.1, block_size, out)
     yield glass.coordinate_sum, (plus, density)
