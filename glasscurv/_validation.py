@@ -65,11 +65,16 @@ def nonnegative_vector(value: ArrayLike, name: str, size: int) -> FloatArray:
 
 def matrix(value: ArrayLike, name: str, columns: int | None = None) -> FloatArray:
     """Return a finite two-dimensional array, not empty, with `columns` columns where that is given."""
+    return finite(table(value, name, columns), name)
+
+
+def table(value: ArrayLike, name: str, columns: int | None = None) -> FloatArray:
+    """Return a `matrix` that may hold anything: for those who look at every entry anyway."""
     array = real_array(value, name)
     if array.ndim != 2 or array.size == 0 or columns not in (None, array.shape[1]):
         expected = f"(rows, {columns})" if columns is not None else "(rows, columns)"
         raise ValueError(f"{name} must have shape {expected} and hold something, got {array.shape}")
-    return finite(array, name)
+    return array
 
 
 def number(

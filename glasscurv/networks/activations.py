@@ -31,6 +31,9 @@ class Activation:
         (…,) arrays to (…,) arrays of the same dtype. At a kink the derivative is the left one.
     left_slope, right_slope : float or None
         Slopes α and β on the two sides of a kink at 0; None for a smooth function.
+    piecewise_linear : bool
+        The function is αx left of 0 and βx right of it, exactly: compiled loops may then stand in for `value` and
+        `derivative`.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Activation:
     second_derivative: Elementwise
     left_slope: float | None = None
     right_slope: float | None = None
+    piecewise_linear: bool = False
 
 
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
@@ -73,7 +77,7 @@ def leaky_relu(negative_slope: float = 0.01) -> Activation:
     def derivative(x: FloatArray) -> FloatArray:
         return np.where(x > 0, x.dtype.type(1), x.dtype.type(slope))
 
-    return Activation("leaky_relu", value, derivative, np.zeros_like, slope, 1.0)
+    return Activation("leaky_relu", value, derivative, np.zeros_like, slope, 1.0, True)
 
 
 def _relu(x: FloatArray) -> FloatArray:
@@ -132,7 +136,7 @@ def _gelu_second(x: FloatArray) -> FloatArray:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation("relu", _relu, _relu_derivative, np.zeros_like, 0.0, 1.0),
+    "relu": Activation("relu", _relu, _relu_derivative, np.zeros_like, 0.0, 1.0, True),
     "leaky_relu": leaky_relu(),
     "tanh": Activation("tanh", _tanh, _tanh_derivative, _tanh_second),
     "silu": Activation("silu", _silu, _silu_derivative, _silu_second),
