@@ -1,13 +1,18 @@
 """What a network does between its matrix products, each in one pass over a panel of rows.
 
-The arithmetic is in the dtype of the arrays: factors come as numbers of it, because float32 times float64 is float64.
+The arithmetic on whole arrays is in their own dtype: factors come as numbers of it, because float32 times float64 is
+float64.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
+
+Number = np.floating[Any]  # of the dtype of the arrays
 
 
 @jit
@@ -32,7 +37,7 @@ def are_labels(values: NDArray[np.intp], count: int) -> bool:
 
 
 @jit
-def kinked_value(y: FloatArray, left: float, right: float, out: FloatArray) -> None:
+def kinked_value(y: FloatArray, left: Number, right: Number, out: FloatArray) -> None:
     """Write αy for y ≤ 0 and βy for y > 0 into the first columns of `out`; 0 is the limit of a slope of zero."""
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
@@ -46,7 +51,7 @@ def kinked_value(y: FloatArray, left: float, right: float, out: FloatArray) -> N
 
 
 @jit
-def kinked_derivative(y: FloatArray, left: float, right: float, signal: FloatArray, delta: FloatArray) -> None:
+def kinked_derivative(y: FloatArray, left: Number, right: Number, signal: FloatArray, delta: FloatArray) -> None:
     """δ_ij = s_ji · (slope of the activation at y_ij, at a kink the left one)."""
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
@@ -55,7 +60,7 @@ def kinked_derivative(y: FloatArray, left: float, right: float, signal: FloatArr
 
 @jit
 def cross_entropy(
-    outputs: FloatArray, labels: NDArray[np.intp], weight: float, losses: FloatArray, delta: FloatArray
+    outputs: FloatArray, labels: NDArray[np.intp], weight: Number, losses: FloatArray, delta: FloatArray
 ) -> None:
     """ℓ = log Σ exp f_j − f_y of every row, and its derivative weight · (p − onehot(y))."""
     for i in range(outputs.shape[0]):
@@ -66,16 +71,17 @@ def cross_entropy(
         for j in range(outputs.shape[1]):
             delta[i, j] = np.exp(outputs[i, j] - largest)
             total += delta[i, j]
-        for j in range(outputs.shape[1]):
-            delta[i, j] *= weight / total
         label = labels[i]
-        delta[i, label] -= weight
+        excess = delta[i, label] / total - 1
+        for j in range(outputs.shape[1]):
+            delta[i, j] = delta[i, j] / total * weight
+        delta[i, label] = excess * weight
         losses[i] = np.log(total) - (outputs[i, label] - largest)
 
 
 @jit
 def squared_error(
-    outputs: FloatArray, targets: FloatArray, weight: float, losses: FloatArray, delta: FloatArray
+    outputs: FloatArray, targets: FloatArray, weight: Number, losses: FloatArray, delta: FloatArray
 ) -> None:
     """Write the mean over j of (f_j − y_j)² of every row, and the derivative weight · 2 (f − y)/k."""
     columns = outputs.shape[1]

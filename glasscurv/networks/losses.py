@@ -18,10 +18,11 @@ from glasscurv.core import networks as core
 class Loss(Protocol):
     """A mean over the minibatch of a loss of outputs f (b, k) and targets.
 
-    `glasscurv.MLP` takes any object with these members. One more makes a loss fast: where there is a method
-    ``row_losses(outputs, y, b, losses, delta)``, it gets some rows r of a minibatch of b rows, their outputs (r, k) and
-    targets, and writes the loss of each row into `losses` (r,) float64 and ∂L/∂f, which is 1/b times the derivative
-    of the row's loss, into `delta` (r, k). Several threads may call it at the same time.
+    `glasscurv.MLP` takes any object with these members. A class may have one more, which makes it fast: a method
+    ``row_losses(outputs, y, b, losses, delta)`` gets the outputs (r, k) and targets of some rows of a minibatch of b
+    rows, writes the loss of each row into `losses` (r,), float64, and 1/b times its derivative into `delta` (r, k).
+    Several threads may call it at the same time. Subclasses do not inherit it, as
+    they may change the rest.
 
     Examples
     --------
@@ -129,8 +130,9 @@ class MeanSquaredError:
 
 def _by_rows(loss: CrossEntropy | MeanSquaredError, outputs: FloatArray, y: NDArray[Any]) -> tuple[float, FloatArray]:
     """Return loss and derivative."""
-    losses, delta = np.empty(len(outputs)), np.empty(outputs.shape, outputs.dtype)
-    loss.row_losses(outputs, loss.targets(y, delta.shape, delta.dtype), len(outputs), losses, delta)
+    rows, columns = outputs.shape
+    losses, delta = np.empty(rows), np.empty((rows, columns), outputs.dtype)
+    loss.row_losses(outputs, loss.targets(y, (rows, columns), outputs.dtype), rows, losses, delta)
     return float(losses.mean()), delta
 
 

@@ -16,7 +16,7 @@ from glasscurv._threads import single_threaded_blas, thread_map
 from glasscurv._typing import FloatArray, RngLike
 from glasscurv._validation import choice, finite, generator, integer, matrix, real_array, table
 from glasscurv.core import networks as core
-from glasscurv.networks.activations import ACTIVATIONS, Activation
+from glasscurv.networks.activations import ACTIVATIONS, Activation, straight_slopes
 from glasscurv.networks.losses import LOSSES, Loss
 from glasscurv.networks.workspace import Block, Panel, Workspace, empty_panel, panels
 
@@ -203,41 +203,36 @@ class MLP:
 
         Notes
         -----
-        The result is the same, bit for bit, whatever the number of threads (theory and figures: "Where the time goes").
+        The result is the same, bit for bit, whatever the number of threads. Arrays of the size of the minibatch are
+        kept from call to call, a set for each thread that calls.
         """
         parameters, inputs, targets = self._arguments(theta, X, y)
         gradient = np.empty_like(parameters) if out is None else self._checked_out(out, parameters.dtype)
         layers, slots = self._matrices(parameters), self._matrices(gradient)
         work = self._take_workspace(len(inputs), parameters.dtype)
-        row_losses = getattr(self.loss, "row_losses", None)
+        row_losses: Callable[..., None] | None = vars(type(self.loss)).get("row_losses")
 
-        def forward(panel: Panel) -> None:
+        def through(panel: Panel, row_losses: Callable[..., None]) -> None:
             self._pass_forward(layers, inputs, panel)
-
-        def backward(panel: Panel) -> None:
+            losses, delta = work.losses[panel.rows], panel.deltas[-1]
+            row_losses(self.loss, panel.preactivations[-1], targets[panel.rows], len(inputs), losses, delta)
             self._pass_backward(layers, panel)
-
-        def both(panel: Panel) -> None:
-            forward(panel)
-            row_losses(
-                panel.preactivations[-1], targets[panel.rows], len(inputs), work.losses[panel.rows], panel.deltas[-1]
-            )
-            backward(panel)
 
         def add_up(block: Block) -> None:
             np.matmul(block.inputs, block.deltas, out=slots[block.layer][block.rows])
 
-        each = _map(work)
+        share = _map(work)
         with single_threaded_blas:
             if row_losses is not None:
-                each(both, work.panels)
+                share(partial(through, row_losses=row_losses), work.panels)
                 loss = float(work.losses.mean())
             else:
-                each(forward, work.panels)
-                loss = self.loss.value(work.preactivations[-1], targets)
-                work.deltas[-1][:] = self.loss.derivative(work.preactivations[-1], targets)
-                each(backward, work.panels)
-            each(add_up, work.blocks)
+                share(partial(self._pass_forward, layers, inputs), work.panels)
+                outputs = work.preactivations[-1].copy()  # the loss may keep it
+                loss = self.loss.value(outputs, targets)
+                work.deltas[-1][:] = self.loss.derivative(outputs, targets)
+                share(partial(self._pass_backward, layers), work.panels)
+            share(add_up, work.blocks)
         self._keep_workspace(work)
         return loss, gradient
 
@@ -302,14 +297,14 @@ class MLP:
             block, change = pair
             slots[block.layer][block.rows] = block.inputs @ change.deltas + change.inputs @ block.deltas
 
-        run = _map(work)
+        share, pairs = _map(work), list(zip(work.panels, tangent.panels, strict=True))
         with single_threaded_blas:
-            run(forward, list(zip(work.panels, tangent.panels, strict=True)))
+            share(forward, pairs)
             outputs, change = work.preactivations[-1], tangent.preactivations[-1]
             work.deltas[-1][:] = self.loss.derivative(outputs, targets)
             tangent.deltas[-1][:] = self.loss.hessian_product(outputs, change, targets)
-            run(backward, list(zip(work.panels, tangent.panels, strict=True)))
-            run(add_up, list(zip(work.blocks, tangent.blocks, strict=True)))
+            share(backward, pairs)
+            share(add_up, list(zip(work.blocks, tangent.blocks, strict=True)))
         return product
 
     def check_data(self, X: ArrayLike, y: ArrayLike) -> None:
@@ -318,7 +313,7 @@ class MLP:
         self.loss.targets(y, (len(inputs), self.layers[-1]), np.dtype(np.float64))
 
     def _outputs(self, theta: FloatArray, X: FloatArray) -> FloatArray:
-        """Outputs (b, k), without keeping what leads to them for more rows than a panel's."""
+        """Return the outputs (b, k), without keeping what leads to them for more rows than a panel's."""
         layers, outputs = self._matrices(theta), np.empty((len(X), self.layers[-1]), theta.dtype)
 
         def forward(rows: slice) -> None:
@@ -334,27 +329,26 @@ class MLP:
         """Compute pre-activations and inputs of every layer."""
         if not core.copy_rows(X[panel.rows], panel.inputs[0]):
             finite(X, "X")
+        slopes = straight_slopes(self.activation, panel.inputs[0].dtype)
         for k, (x, y) in enumerate(zip(panel.inputs, panel.preactivations, strict=True)):
             np.matmul(x, layers[k], out=y)
             if k == len(layers) - 1:
                 break
-            if self.activation.piecewise_linear:
-                core.kinked_value(y, *self._slopes(y.dtype), panel.inputs[k + 1])
+            if slopes is not None:
+                core.kinked_value(y, *slopes, panel.inputs[k + 1])
             else:
                 panel.inputs[k + 1][:, :-1] = self.activation.value(y)
 
     def _pass_backward(self, layers: list[FloatArray], panel: Panel) -> None:
         """Compute the derivatives of the loss by the pre-activations, from those of the last layer."""
+        slopes = straight_slopes(self.activation, panel.inputs[0].dtype)
         for k in range(len(layers) - 1, 0, -1):
             signal, delta, y = panel.signals[k - 1], panel.deltas[k - 1], panel.preactivations[k - 1]
             np.matmul(layers[k][:-1], panel.deltas[k].T, out=signal)
-            if self.activation.piecewise_linear:
-                core.kinked_derivative(y, *self._slopes(y.dtype), signal, delta)
+            if slopes is not None:
+                core.kinked_derivative(y, *slopes, signal, delta)
             else:
                 np.multiply(signal.T, self.activation.derivative(y), out=delta)
-
-    def _slopes(self, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-        return dtype.type(self.activation.left_slope), dtype.type(self.activation.right_slope)
 
     def _take_workspace(self, rows: int, dtype: np.dtype[Any]) -> Workspace:
         """Return a workspace that is this call's until it is given back: one of this thread, or a new one."""
@@ -380,19 +374,19 @@ class MLP:
         return np.ascontiguousarray(parameters)
 
     def _inputs(self, X: ArrayLike) -> FloatArray:
-        """Inputs, checked but for a nan or an infinity, which the pass forward looks for."""
+        """Return X, checked but for a nan or an infinity, which the pass forward looks for."""
         return table(X, "X", self.layers[0])
 
-    def _checked_out(self, out: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
+    def _checked_out(self, out: Any, dtype: np.dtype[Any]) -> FloatArray:
         if not isinstance(out, np.ndarray) or out.dtype != dtype:
-            got = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+            got = getattr(out, "dtype", type(out).__name__)
             raise TypeError(f"out must be an array of dtype {dtype} like theta, got {got}")
         if out.shape != (self.size,) or not out.flags.carray:
             raise ValueError(f"out must be contiguous, writeable and of shape ({self.size},), got shape {out.shape}")
         return out
 
     def _matrices(self, theta: FloatArray) -> list[FloatArray]:
-        """Views (inputs + 1, outputs) of every layer into theta: the weights, and the biases below them."""
+        """Return views (inputs + 1, outputs) of every layer into theta: the weights, and the biases below them."""
         return [
             theta[group].reshape(-1, fan_out)
             for group, fan_out in zip(self.groups.values(), self.layers[1:], strict=True)
