@@ -61,8 +61,12 @@ def thread_map(task: Callable[[Piece], Result], work: Sequence[Piece]) -> list[R
     job.work_on()
     for share in shares:
         share.finish()
-    if job.error is not None:
-        raise job.error
+    error, job.error = job.error, None
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # it knows this frame, which should not know it
     return job.results  # type: ignore[return-value]
 
 

@@ -4,6 +4,7 @@ import math
 
 import mpmath
 import numpy as np
+from scipy.special import log_softmax, softmax
 
 C = mpmath.sqrt(2 / (3 * mpmath.pi))
 
@@ -98,3 +99,35 @@ def crossings_on_a_line(net, theta, direction, X, distance, cells=1000, splits=(
                     low[k] = middle[k]
         found += [(float(t), sample, *event[2:]) for t, event in zip(high, events, strict=True)]
     return sorted(found)
+
+
+def cross_entropy(outputs, y):
+    """Mean of −log p_y over the rows, and its derivative (p − onehot(y))/b."""
+    rows = np.arange(len(y))
+    derivative = softmax(outputs, axis=1)
+    derivative[rows, y] -= 1
+    return -float(log_softmax(outputs, axis=1)[rows, y].mean()), derivative / len(y)
+
+
+def squared_error(outputs, y):
+    """Mean of (f − y)² over rows and outputs, and its derivative."""
+    residual = outputs - y.reshape(outputs.shape)
+    return float(np.mean(residual**2)), residual * residual.dtype.type(2 / residual.size)
+
+
+def backpropagation(net, theta, X, y):
+    """Loss and gradient of a network, layer by layer, a new array for everything."""
+    layers = net.unflatten(theta)
+    inputs, preactivations = [X.astype(theta.dtype)], []
+    for weights, biases in layers:
+        preactivations.append(inputs[-1] @ weights + biases)
+        inputs.append(net.activation.value(preactivations[-1]))
+    known = {"cross_entropy": cross_entropy, "mse": squared_error}.get(net.loss.name)
+    outputs = preactivations[-1]
+    loss, delta = known(outputs, y) if known else (net.loss.value(outputs, y), net.loss.derivative(outputs, y))
+    parts = []
+    for k in reversed(range(len(layers))):
+        parts = [(inputs[k].T @ delta).ravel(), delta.sum(axis=0), *parts]
+        if k:
+            delta = delta @ layers[k][0].T * net.activation.derivative(preactivations[k - 1])
+    return loss, np.concatenate(parts).astype(theta.dtype)
