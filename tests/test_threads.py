@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_pieces_follow_one_another_and_are_of_one_length(size, largest, multiple
     found = pieces(size, largest, multiple)
     assert found[0].start == 0
     assert found[-1].stop == size
-    assert all(one.stop == other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.stop == other.start for one, other in pairwise(found))
     lengths = {piece.stop - piece.start for piece in found[:-1]}
     assert len(lengths) <= 1
     assert all(length % multiple == 0 and length < largest + multiple for length in lengths)
