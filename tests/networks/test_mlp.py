@@ -831,7 +831,7 @@ def test_copies_and_pickles_are_networks_without_the_memory_of_the_first(name):
 
 
 def test_an_evaluation_of_many_rows_does_not_hold_all_layers():
-    net = gc.MLP((4, 300, 300, 2))
+    net = gc.MLP((4, 300, 300, 2), "tanh")
     theta, X = net.initialize(0), np.ones((6000, 4))
     layers = 6000 * 600 * 8
     tracemalloc.start()
