@@ -23,32 +23,32 @@ from threadpoolctl import ThreadpoolController
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-PIECE = 1 << 16  # entries of the arrays of a loop, at least; to hand a piece over costs some 10 µs
+PIECE = 1 << 17  # entries of a loop that moves data: less is done in the time that it takes to wake a thread
 MANY = 64  # pieces of a loop, at most
 LINE = 1 << 10  # entries whose multiples begin pieces, for the alignment of vectors
 
 
-def parallel(loop: Callable[..., Result], *arguments: object) -> list[Result]:
+def parallel(loop: Callable[..., Result], *arguments: object, piece: int = PIECE) -> list[Result]:
     """Run a loop over vectors, piece by piece on several threads, and return what it returned for each piece.
 
     The first argument is a vector. It is cut, as are all arguments of its length and all in tuples; others are passed
-    as they are.
+    as they are. A piece has about `piece` entries, or more where there would be many pieces.
     """
     first = arguments[0]
     assert isinstance(first, np.ndarray)
     size = first.size
-    if size <= PIECE:
+    if size <= piece:
         return [loop(*arguments)]
 
-    def cut(value: object, piece: slice) -> object:
+    def cut(value: object, part: slice) -> object:
         if isinstance(value, tuple):
-            return tuple(cut(item, piece) for item in value)
-        return value[piece] if isinstance(value, np.ndarray) and value.shape == (size,) else value
+            return tuple(cut(item, part) for item in value)
+        return value[part] if isinstance(value, np.ndarray) and value.shape == (size,) else value
 
-    def run(piece: slice) -> Result:
-        return loop(*(cut(value, piece) for value in arguments))
+    def run(part: slice) -> Result:
+        return loop(*(cut(value, part) for value in arguments))
 
-    return thread_map(run, pieces(size, max(PIECE, -(-size // (MANY * LINE)) * LINE), LINE))
+    return thread_map(run, pieces(size, max(piece, -(-size // (MANY * LINE)) * LINE), LINE))
 
 
 def pieces(size: int, largest: int, multiple: int = 1) -> list[slice]:
