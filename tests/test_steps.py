@@ -352,6 +352,8 @@ def test_bad_step_arguments_are_refused(step):
         step(one, one, [1.0, -2.0])
     with pytest.raises(ValueError, match=r"density must be finite, got inf"):
         step(one, one, [1.0, np.inf])
+    with pytest.raises(ValueError, match=r"hessian must be finite, got inf"):  # although 0 needs no curvature
+        step(0 * one, [1.0, np.inf], one, eps=0.0)
     with pytest.raises(ValueError, match=r"gradient must have shape \(n,\)"):
         step([[1.0]], one, one)
     with pytest.raises(ValueError, match=r"gradient must have shape \(n,\)"):

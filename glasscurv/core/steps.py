@@ -102,7 +102,7 @@ def safe_range(number: Any) -> tuple[float, float]:
     """Bounds of `model_curvature` for numbers of this type: products of two neither overflow nor vanish."""
     if number(1.0) + number(1e-10) > number(1.0):
         return number(1e-120), number(1e120)
-    return number(1e-17), number(1e17)
+    return number(5e-17), number(1e17)
 
 
 @jit
@@ -123,8 +123,8 @@ def quasi_newton_step(
         slope = abs(g)
         curvature = model_curvature(slope, h, 0.5 * coefficient * rho, eps)
         # Infinities and nans reach the curvature. No branch: the loop vectorises.
-        inside = (curvature >= smallest_curvature) & (curvature <= largest_curvature)
-        safe &= (h >= 0.0) & (rho >= 0.0) & ((slope == 0.0) | inside)
+        inside = ((slope == 0.0) | (curvature >= smallest_curvature)) & (curvature <= largest_curvature)
+        safe &= (h >= 0.0) & (rho >= 0.0) & inside
         length = slope * ((slope + eps) / curvature) if slope > 0.0 else 0.0
         length = min(length, largest)
         out[i] = -length if g > 0.0 else length
@@ -487,12 +487,14 @@ def alice_displacements(
 ) -> bool:
     """Write the bounded steps of the averaged gradients `slopes`; return False if one was beyond the safe range.
 
-    With D of `model_curvature` and bounds lr·|G|/U (U = sqrt(V) + ε for the Adam limiter), the step
+    With D of `model_curvature` and bounds lr·|G|/U, U = sqrt(V) + ε, of the Adam limiter, the step
     |G| clamp((|G| + ε)/D, lr_min/U, lr_max/U) is |G| clamp((|G| + ε)U, lr_min D, lr_max D)/(UD): one division.
     """
     number: Any = out.dtype.type
     smallest, largest = safe_range(number)
     half, epsilon, one, zero = number(0.5 * coefficient), number(eps), number(1.0), number(0.0)
+    # The digits that a tiny |G|(|G| + ε) loses are of no length beside lr_max; gradients of 0 are ordinary.
+    least = zero if limiter == FIXED else smallest * smallest
     safe = True
     for i in range(slopes.size):
         slope = abs(slopes[i])
@@ -502,11 +504,12 @@ def alice_displacements(
         factor, shifted = slope, slope + epsilon
         if limiter == FIXED:
             factor, shifted = one, slope * shifted
-        lower, upper = number(entry(lr_min, i)) * divisor, number(entry(lr_max, i)) * divisor
-        numerator = min(max(shifted * unit, lower), upper)
-        safe &= (divisor >= smallest) & (divisor <= largest) & (unit >= smallest)
-        safe &= (upper >= smallest * smallest) & (numerator <= largest * largest)
+        lower, upper = entry(lr_min, i), entry(lr_max, i)
+        numerator = min(max(shifted * unit, number(lower) * divisor), number(upper) * divisor)
         length = factor * (numerator / (unit * divisor))
+        safe &= (divisor >= smallest) & (divisor <= largest) & (unit >= smallest)
+        safe &= (upper >= smallest) & ((lower == 0.0) | (lower >= smallest))
+        safe &= (numerator >= least) & (length <= largest * largest)  # a nan is not
         out[i] = -length if slopes[i] > zero else length
     return safe
 

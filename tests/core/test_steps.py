@@ -149,6 +149,27 @@ def test_where_the_fast_formulas_hold_they_agree_with_those_for_the_whole_range(
         np.testing.assert_allclose(fast, anywhere, rtol=1e-12, atol=np.finfo(float).tiny)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounded_steps_called_safe_agree_with_those_for_the_whole_range(dtype):
+    rng, limits = np.random.default_rng(0), np.finfo(dtype)
+    low, high = np.log10(float(limits.smallest_subnormal)), np.log10(float(limits.max))
+    fast, anywhere, safe = np.empty(1, dtype), np.empty(1, dtype), 0
+    for case in range(6000):
+        slope, moment, curvature, density, lr_max = 10.0 ** rng.uniform(low, 0.99 * high, (5, 1))
+        slope = 0.0 * slope if case % 7 == 0 else np.minimum(slope, np.sqrt(float(limits.max)))
+        moment = slope**2 if case % 2 else moment  # V is often near G²
+        eps, lr_min = 10.0 ** rng.uniform(low - 2, 2), float(lr_max[0]) * (0.0, 1e-3, 1.0)[case % 3]
+        limiter = (core.ADAM, core.SGDM, core.FIXED)[case % 5 % 3]
+        arrays = [vector.astype(dtype) for vector in (slope, moment, curvature, density)]
+        arguments = (*arrays, core.ABS, gc.GLASS_STEP_COEFFICIENT, eps, limiter, lr_min, float(lr_max[0]))
+        if core.alice_displacements(*arguments, fast):
+            safe += 1
+            core.alice_displacements_anywhere(*arguments, anywhere)
+            lost = float(lr_max[0]) * (1e-12 if limiter == core.FIXED else limits.smallest_subnormal)
+            np.testing.assert_allclose(fast, anywhere, 20 * limits.eps, 2 * limits.smallest_subnormal + lost)
+    assert safe > 1000
+
+
 def test_ordinary_sizes_are_in_the_safe_range():
     gradient, _, _, moment, _, curvature, density = state(100)
     out = np.empty(100)
