@@ -106,7 +106,7 @@ def slow_alice(function, theta0, directions, steps, o):
                     "diagonal": z[i] * e + o["l2"],
                 }[o["hessian"]]
                 C[i] = running_average(new, C[i], B3)
-                d = 0.5 * (g_plus[i] + g_minus[i]) - g0
+                d = 0.5 * ((g_plus[i] - g0) + (g_minus[i] - g0))  # the sum of both gradients would be rounded more
                 R[i] = running_average(2 * d**2 / o["length"], R[i], B3)
             G[i], V[i] = slow_averages(g0, nu[i], G[i], V[i], B1, B2, o)
             if not warm_up:

@@ -273,7 +273,13 @@ class Alice(Optimizer):
 
     def _curvature_limit(self, length: float) -> float:
         """Return the largest |g_i| for which no term of C and R overflows: e² ≤ (g/σ)² and 2(2g)²/σ."""
-        square = self._largest * min(self._hessian_moment, self._glass_moment, 1.0)
+        moments = (self._hessian_moment, self._glass_moment)
+        if min(length, moments[0], moments[1] / 2) * self._largest < 1:
+            raise ValueError(
+                f"perturbations are too short for {self._arrays['theta'].dtype}: it must hold the reciprocals of "
+                f"length={length:g} and of the distribution's moments {moments[0]:g} and {moments[1]:g}"
+            )
+        square = 0.999 * self._largest * min(*moments, 1.0)  # for every factor of a term is rounded
         return math.sqrt(square) * min(length, math.sqrt(length / 8))
 
     def _measure(self, gradient: FloatArray, length: float | FloatArray, step: int) -> None:

@@ -990,6 +990,34 @@ def test_a_gradient_whose_curvature_would_overflow_is_refused_and_the_state_stay
     optimizer.load_state_dict(before)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("law", [gc.Rademacher(), gc.Uniform(0.0, 1e3), gc.Uniform(-1e-3, 1e-3)])
+def test_the_largest_gradients_that_are_accepted_leave_finite_averages(law, dtype):
+    largest, rng = float(np.finfo(dtype).max), np.random.default_rng(0)
+    for exponent in rng.uniform(-35, 1, 30):
+        length = 10.0**exponent
+        optimizer = gc.Alice(np.zeros(64, dtype), length=length, hessian="rms", distribution=law, rng=0)
+        limit = min(np.sqrt(largest), optimizer._curvature_limit(length))
+        gradients = rng.choice([-1, 1], (3, 64)).astype(dtype) * dtype(limit)
+        returned = iter(gradients)
+        optimizer.step(lambda theta, returned=returned: (0.0, next(returned)))
+        assert all(np.isfinite(array).all() for array in optimizer.state.values())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        (np.float32, {"length": 1e-39}),
+        (np.float64, {"length": 1e-310}),
+        (np.float32, {"distribution": gc.Uniform(-1e-20, 1e-20), "hessian": "rms"}),
+    ],
+)
+def test_perturbations_whose_reciprocals_overflow_are_refused(dtype, options):
+    optimizer = gc.Alice(np.ones(2, dtype), **options)
+    with pytest.raises(ValueError, match=r"perturbations are too short for float\d\d: .* reciprocals of length="):
+        optimizer.step(lambda theta: (0.0, np.zeros(2, dtype)))
+
+
 @pytest.mark.parametrize(("options", "length"), [({}, 2e-2 * 1e-3 / 1e-8), ({"limiter": "sgdm"}, 2e-2 * 1e-3)])
 def test_regularisation_alone_is_bounded_by_eps_with_the_adam_limiter_and_by_itself_with_the_other(options, length):
     optimizer = gc.Alice(np.ones(3), lr=1e-2, l1=1e-3, step_fraction=1.0, rng=0, **options)
