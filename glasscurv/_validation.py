@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from glasscurv._typing import FloatArray, RngLike
 
@@ -70,6 +70,20 @@ def matrix(value: ArrayLike, name: str, columns: int | None = None) -> FloatArra
         expected = f"(rows, {columns})" if columns is not None else "(rows, columns)"
         raise ValueError(f"{name} must have shape {expected} and hold something, got {array.shape}")
     return finite(array, name)
+
+
+def output(out: FloatArray | None, shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
+    """Return `out`, checked to take a result, or a new array if it is None."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
+        raise ValueError(
+            f"out must be a contiguous, writeable array of shape {shape} and dtype {np.dtype(dtype)}, got "
+            f"shape {out.shape} and dtype {out.dtype}{'' if out.flags.carray else ', not contiguous or not writeable'}"
+        )
+    return out
 
 
 def number(
@@ -138,9 +152,11 @@ def returned_gradient(value: ArrayLike, like: FloatArray, where: str) -> FloatAr
     array = real_array(value, "the gradient returned by the callable")
     if array.shape != like.shape:
         raise ValueError(f"the gradient returned {where} must have shape {like.shape}, got {array.shape}")
+    if array.dtype == like.dtype and array.flags.carray:
+        return array
+    # The compiled loops know one kind of array, and a read-only one may be the very point that was passed.
     with np.errstate(over="ignore"):  # what is finite in float64 may be too large for float32
-        # The compiled loops know one kind of array; a read-only one may be the very point that was passed.
-        return np.require(array, like.dtype, ["C", "A", "W"])
+        return np.array(array, like.dtype, order="C")
 
 
 def refuse_nonfinite(gradient: FloatArray, where: str) -> None:

@@ -17,6 +17,9 @@ from glasscurv._typing import Distribution, FloatArray, RngLike
 from glasscurv._validation import choice, generator, integer, number, vector
 from glasscurv.core import vectors as core
 
+BLOCK = 1 << 17
+"""Coordinates whose random bits are in memory at one time."""
+
 
 def _signs(n: int, rng: np.random.Generator) -> FloatArray:
     signs = np.empty(integer(n, "n", 1))
@@ -26,7 +29,9 @@ def _signs(n: int, rng: np.random.Generator) -> FloatArray:
 
 def _fill_with_signs(out: FloatArray, rng: np.random.Generator) -> None:
     """Write random signs into `out`, one bit each."""
-    core.signs(np.frombuffer(rng.bytes(-(-out.size // 8)), np.uint8), out)
+    for start in range(0, out.size, BLOCK):
+        block = out[start : start + BLOCK]
+        core.signs(np.frombuffer(rng.bytes(-(-block.size // 8)), np.uint8), block)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from glasscurv._validation import (
     finite,
     nonnegative_vector,
     number,
+    output,
     real_array,
     vector,
 )
@@ -38,7 +39,9 @@ Scaled = tuple[FloatArray, FloatArray, FloatArray, float, float, float]
 LIMITERS: dict[str, int] = {"fixed": core.FIXED, "sgdm": core.SGDM, "adam": core.ADAM}
 
 
-def quasi_newton_step(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike, eps: float = 1e-8) -> FloatArray:
+def quasi_newton_step(
+    gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike, eps: float = 1e-8, out: FloatArray | None = None
+) -> FloatArray:
     r"""Return the step that minimises the loss model with Hessian and glass, coordinate by coordinate.
 
     The step −sign(g) d minimises :math:`m(d) = -|g| d + \tfrac12 h d^2 + c\sqrt{\rho}\, d^{3/2}` over d ≥ 0:
@@ -56,6 +59,9 @@ def quasi_newton_step(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLik
         Glass density ρ ≥ 0 (gradient²/length).
     eps : float
         ε ≥ 0: α uses |g| + ε and h* gains ε. With 0 the formulas hold as written.
+    out : (n,) array, optional
+        Where to write the step, of the result's dtype and apart from the arguments; otherwise it is a new array, whose
+        memory takes as long to provide as the step to compute where n is large.
 
     Returns
     -------
@@ -66,7 +72,8 @@ def quasi_newton_step(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLik
     Raises
     ------
     ValueError, TypeError
-        Bad shapes, non-finite values, or a negative `hessian`, `density` or `eps`.
+        Bad shapes, non-finite values, a negative `hessian`, `density` or `eps`, or an `out` that does not fit; it is
+        then not defined what `out` holds.
 
     References
     ----------
@@ -81,16 +88,15 @@ def quasi_newton_step(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLik
     array([-0.5   , -0.5236, -0.1949])
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
-    epsilon = _eps(eps)
-    out = np.empty_like(g)
-    if not _write_step(g, h, rho, epsilon, out):
+    epsilon, result = _eps(eps), _result(out, g, h, rho)
+    if not _write_step(g, h, rho, epsilon, result):
         _check_values(g, h, rho)
-        _write_step_anywhere(g, h, rho, epsilon, out)
-    return out
+        _write_step_anywhere(g, h, rho, epsilon, result)
+    return result
 
 
 def joint_quasi_newton_step(
-    gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike, eps: float = 1e-8
+    gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike, eps: float = 1e-8, out: FloatArray | None = None
 ) -> FloatArray:
     r"""Return the step that minimises the loss model with independent glass, all coordinates together.
 
@@ -108,6 +114,8 @@ def joint_quasi_newton_step(
         As in `quasi_newton_step`.
     eps : float
         ε ≥ 0 in the coordinate step of the density ρ_i p_i (see the notes). With 0 the step is the minimiser.
+    out : (n,) array, optional
+        Where to write the step, as in `quasi_newton_step`.
 
     Returns
     -------
@@ -118,7 +126,8 @@ def joint_quasi_newton_step(
     Raises
     ------
     ValueError, TypeError
-        Bad shapes, non-finite values, or a negative `hessian`, `density` or `eps`.
+        Bad shapes, non-finite values, a negative `hessian`, `density` or `eps`, or an `out` that does not fit; it is
+        then not defined what `out` holds.
 
     Notes
     -----
@@ -144,12 +153,11 @@ def joint_quasi_newton_step(
     array([-0.3214,  0.3214])
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
-    epsilon = _eps(eps)
+    epsilon, result = _eps(eps), _result(out, g, h, rho)
     if not all(parallel(core.valid, g, h, rho)):
         _check_values(g, h, rho)
-    out = np.empty_like(g)
-    write_joint_step(g, h, rho, epsilon, out)
-    return out
+    write_joint_step(g, h, rho, epsilon, result)
+    return result
 
 
 def bound_step(
@@ -342,6 +350,14 @@ def _step_arguments(gradient: ArrayLike, hessian: ArrayLike, density: ArrayLike)
     dtype: Any = np.result_type(g, *(array for _, array in others if array.ndim))
     contiguous = (np.ascontiguousarray(np.broadcast_to(array, g.shape)) for _, array in others)
     return np.ascontiguousarray(g, dtype), *contiguous
+
+
+def _result(out: FloatArray | None, *arguments: FloatArray) -> FloatArray:
+    """Return where to write the step; it may not be written where the arguments are still to be read."""
+    result = output(out, arguments[0].shape, arguments[0].dtype)
+    if out is not None and any(np.may_share_memory(out, array) for array in arguments):
+        raise ValueError("out must not overlap gradient, hessian or density, got memory that they share")
+    return result
 
 
 def _check_values(g: FloatArray, h: FloatArray, rho: FloatArray) -> None:

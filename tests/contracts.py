@@ -5,6 +5,7 @@ import inspect
 import json
 import signal
 import sys
+import tracemalloc
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -224,6 +225,7 @@ class OptimizerContract:
 
     couples = False  # whether a parameter's step depends on others beyond its gradient
     fixed_options = frozenset()  # those that cannot take their value in ALTERED, or have it
+    drawn = 0.0  # vectors that the law of the directions makes when it draws one
 
     def make(self, theta0, lr):
         raise NotImplementedError
@@ -333,6 +335,22 @@ class OptimizerContract:
             same.step(lambda theta: (0.5 * theta @ theta, theta))
             fresh.step(lambda theta: (0.5 * theta @ theta, theta.copy()))
         assert same.theta.tobytes() == fresh.theta.tobytes()
+
+    def test_a_step_allocates_nothing_of_the_size_of_the_parameters(self):
+        size = 200_000  # beyond the size from which several threads take part
+        optimizer, gradient = self.make(np.zeros(size), LR), np.ones(size)
+
+        def ready(theta):
+            return 0.0, gradient
+
+        for _ in range(14):  # full and quick steps; compiles
+            optimizer.step(ready)
+        tracemalloc.start()
+        for _ in range(4):
+            optimizer.step(ready)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < (0.1 + self.drawn) * gradient.nbytes
 
     def test_the_callable_gets_a_read_only_vector(self):
         seen = []

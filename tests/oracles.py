@@ -5,6 +5,8 @@ import math
 import mpmath
 import numpy as np
 
+from glasscurv.core import crossings as core
+
 C = mpmath.sqrt(2 / (3 * mpmath.pi))
 
 
@@ -41,6 +43,74 @@ def best_step_length(slope, hessian, density):
             else:
                 high = middle
         return (low + high) / 2
+
+
+def running_average(new, old, weight):
+    return new + weight * (old - new)
+
+
+def slow_length(g, h, rho, eps):
+    """Equation (11) as it is printed."""
+    if g == 0:
+        return 0.0
+    alpha = 3 * rho / (4 * math.pi * (abs(g) + eps))
+    return abs(g) / (alpha + h + math.sqrt(alpha * (alpha + 2 * h)) + eps)
+
+
+def slow_bound(length, g, v, o):
+    """Section 6."""
+    unit = {"fixed": 1.0, "sgdm": abs(g), "adam": abs(g) / (math.sqrt(v) + o["eps"])}[o["limiter"]]
+    return min(max(length, o["lr_min"] * unit), o["lr_max"] * unit)
+
+
+def slow_averages(g, nu, G, V, B1, B2, o):
+    """Section 8, step 2, of one coordinate: G and V."""
+    sign = -1.0 if nu < 0 else 1.0
+    return running_average(g + o["l1"] * sign + o["l2"] * nu, G, B1), running_average(g**2, V, B2)
+
+
+def slow_move(mu, G, V, C, R, o):
+    """Section 8, step 3, of one coordinate: μ and ν."""
+    h = {"zero": 0.0, "abs": C, "rms": math.sqrt(abs(C)), "diagonal": abs(C)}[o["hessian"]]
+    length = slow_length(G, h, R if o["glass"] else 0.0, o["eps"])
+    delta = slow_bound(length, G, V, o) * (-1.0 if G > 0 else 1.0)
+    return mu + o["step_fraction"] * delta, mu + o["lookahead"] * delta
+
+
+def slow_alice(function, theta0, directions, steps, o):
+    """Section 8 line by line, a coordinate at a time; yields a dictionary of lists after every step."""
+    n, directions = len(theta0), iter(directions)
+    mu, nu = list(theta0), list(theta0)
+    G, V, C, R = ([0.0] * n for _ in range(4))
+    beta1, beta2 = o["betas"]
+    P = o["quick_steps"] + 1
+    beta3 = 1 - P * (1 - beta2)
+    for t in range(1, steps + 1):
+        B1, B2, B3 = (min(beta, (t - 1) / t) for beta in (beta1, beta2, beta3))
+        warm_up = t <= 1 / (1 - beta1)
+        full = warm_up or t % P == 0
+        if full:
+            z = next(directions)
+            g_plus = function(np.array([nu[i] + o["length"] * z[i] for i in range(n)]))[1]
+            g_minus = function(np.array([nu[i] - o["length"] * z[i] for i in range(n)]))[1]
+        loss, g_center = function(np.array(nu))
+        for i in range(n):
+            g0 = g_center[i]
+            if full:
+                e = (g_plus[i] - g_minus[i]) / (2 * o["length"])
+                new = {
+                    "zero": abs(e) + o["l2"],
+                    "abs": abs(e) + o["l2"],
+                    "rms": e**2 + o["l2"] ** 2,
+                    "diagonal": z[i] * e + o["l2"],
+                }[o["hessian"]]
+                C[i] = running_average(new, C[i], B3)
+                d = 0.5 * (g_plus[i] + g_minus[i]) - g0
+                R[i] = running_average(2 * d**2 / o["length"], R[i], B3)
+            G[i], V[i] = slow_averages(g0, nu[i], G[i], V[i], B1, B2, o)
+            if not warm_up:
+                mu[i], nu[i] = slow_move(mu[i], G[i], V[i], C[i], R[i], o)
+        yield {"theta": mu, "lookahead": nu, "gradient": G, "second_moment": V, "curvature": C, "density": R}, loss
 
 
 def joint_model(d, slope, hessian, density):
@@ -98,3 +168,82 @@ def crossings_on_a_line(net, theta, direction, X, distance, cells=1000, splits=(
                     low[k] = middle[k]
         found += [(float(t), sample, *event[2:]) for t, event in zip(high, events, strict=True)]
     return sorted(found)
+
+
+def slow_line(start, gradients, hessian_weights, glass_weights, direction, length, resolution):
+    """One line of an estimate, a coordinate at a time: (4, n) ρ̂, z∘Hz, |Hz| and (Hz)², and the five sums."""
+    rows, sums = np.zeros((4, len(start))), np.zeros(5)
+    for i in range(len(start)):
+        differences = [float(g[i]) - float(start[i]) for g in gradients]
+        product = sum(w * d for w, d in zip(hessian_weights, differences, strict=True)) / length
+        contrasts = [sum(w * d for w, d in zip(row, differences, strict=True)) for row in glass_weights]
+        density = sum(c**2 for c in contrasts) / (len(contrasts) * length)
+        rows[:, i] = density, float(direction[i]) * product, abs(product), product**2
+        largest = max(abs(float(g[i])) for g in (start, *gradients))
+        rounding = (resolution * largest) ** 2
+        noise = 16 * sum(float(np.sum(row**2) + np.sum(row) ** 2) for row in glass_weights) * rounding
+        silent = sum(c**2 for c in contrasts) <= noise
+        ends = float(gradients[-1][i]) - float(gradients[0][i])
+        sums += density, density**2, ends**2, rounding, silent
+    return rows, sums
+
+
+def signals_on_a_line(found):
+    """∂L/∂(output of the unit) at each crossing of `gc.trace_crossings`, one by one in extended precision."""
+    net, signals = found.net, []
+    first = np.concatenate([[0], np.cumsum(net.layers[1:-1])])
+    on = found.active.copy()
+    for t, sample, layer, unit in zip(found.position, found.sample, found.layer, found.unit, strict=True):
+        theta, direction = found.theta.astype(np.longdouble), found.direction.astype(np.longdouble)
+        layers = net.unflatten(theta + t * direction)
+        states = np.split(on[sample], first[1:-1])
+        slopes = [np.where(state, net.activation.right_slope, net.activation.left_slope) for state in states]
+        h = found.X[sample].astype(np.longdouble)
+        for (weights, biases), slope in zip(layers[:-1], slopes, strict=True):
+            h = slope * (h @ weights + biases)
+        outputs = h @ layers[-1][0] + layers[-1][1]
+        delta = net.loss.derivative(outputs[None], found.y[sample : sample + 1])[0] / len(found.X)
+        for k in range(len(layers) - 1, layer, -1):
+            delta = slopes[k - 1] * (layers[k][0] @ delta)
+        signals.append(float(layers[layer][0][unit] @ delta))
+        on[sample, first[layer - 1] + unit] ^= True
+    return np.array(signals)
+
+
+def events_without_shortcuts(theta, change, widths, left_slope, right_slope, x):
+    """Rows (position, layer, unit, on, derivative) of `core.crossings.trace_samples` for one sample, in plain steps.
+
+    After each event every polynomial of the layers above is summed afresh and every unit is examined.
+    """
+    hidden = len(widths) - 2
+    layers = [core.parameters(theta, change, widths, k) for k in range(hidden)]
+    polynomials, noise = [None] * hidden, [None] * hidden
+    on, upcoming = [None] * hidden, [None] * hidden
+    rows, time, layer, unit = [], 0.0, -1, -1
+    while True:
+        soonest, where = np.inf, None
+        for k in range(hidden):
+            horizon = min(soonest, 1.0)
+            if k > layer:
+                h = x[None] if k == 0 else np.where(on[k - 1], right_slope, left_slope) * polynomials[k - 1]
+                moves = any(part.any() for part in layers[k][1::2])
+                polynomials[k], noise[k] = np.zeros((2, len(h) + moves, widths[k + 1]))
+                for j in range(widths[k + 1]):
+                    p, p_noise = np.zeros((2, len(h) + moves))
+                    core.compose_unit(h, layers[k], j, p, p_noise)
+                    polynomials[k][:, j], noise[k][:, j] = p, p_noise
+                if layer < 0:
+                    on[k] = np.array([core.starts_positive(p) for p in polynomials[k].T])
+                    upcoming[k] = np.zeros(widths[k + 1])
+            if k >= layer:
+                for j in range(widths[k + 1]) if k > layer else [unit]:
+                    p, p_noise = polynomials[k][:, j].copy(), noise[k][:, j].copy()
+                    upcoming[k][j] = core.next_crossing(p, on[k][j], time, horizon, p_noise)
+            j = int(np.argmin(upcoming[k]))
+            if upcoming[k][j] < soonest:
+                soonest, where = upcoming[k][j], (k, j)
+        if where is None:
+            return np.array(rows).reshape(-1, 5)
+        time, (layer, unit) = soonest, where
+        on[layer][unit] ^= True
+        rows.append((time, layer, unit, on[layer][unit], core.slope(polynomials[layer][:, unit].copy(), time)))

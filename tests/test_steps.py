@@ -388,3 +388,29 @@ def test_bad_decrease_arguments_are_refused():
         gc.predicted_decrease(one, np.ones(3), one, one)
     with pytest.raises(ValueError, match=r"density must be ≥ 0"):
         gc.predicted_decrease(one, one, one, -one)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_can_be_written_into_an_array(step, dtype):
+    arguments = [np.array([1.0, -2.0], dtype), 1.0, np.array([0.5, 3.0], dtype)]
+    out = np.empty(2, dtype)
+    assert step(*arguments, out=out) is out
+    np.testing.assert_array_equal(out, step(*arguments))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_array_that_cannot_take_the_step_is_refused(step):
+    g = np.ones(3)
+    read_only = np.empty(3)
+    read_only.setflags(write=False)
+    for out in (np.empty(2), np.empty((3, 1)), np.empty(3, np.float32), np.empty(6)[::2], read_only):
+        with pytest.raises(
+            ValueError, match=r"out must be a contiguous, writeable array of shape \(3,\) and dtype float64"
+        ):
+            step(g, 1.0, 1.0, out=out)
+    with pytest.raises(TypeError, match="out must be a NumPy array, got list"):
+        step(g, 1.0, 1.0, out=[0.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match="out must not overlap gradient, hessian or density"):
+        step(g, 1.0, 1.0, out=g)
+    np.testing.assert_array_equal(g, 1)

@@ -6,6 +6,11 @@ whose degree is the number of moving layers up to its own. The variable runs ove
 Rounding makes a polynomial jump a little where the events below change it. So a unit keeps the state it has, and an
 event needs a value of the other sign that exceeds the noise, at a turning point or at the end of the piece: a root next
 to the start is then neither missed nor met twice, and touching zero is no event.
+
+Two shortcuts make it fast, and neither changes what is found, not by a bit. An event in the layer below the last is
+added to the last layer's polynomials, as the change of one of their terms, instead of summing all terms anew. And one
+bound, for all units of a layer at a time, excludes nearly all of them; it allows for the rounding of the first
+shortcut. A root is only sought in a polynomial that has been summed anew for its unit.
 """
 
 import numpy as np
@@ -14,7 +19,10 @@ from numpy.typing import NDArray
 from glasscurv._jit import jit
 from glasscurv._typing import FloatArray
 
-NOISE = 32 * np.finfo(np.float64).eps  # rounding of a sum of products, per unit of the sum of their sizes
+EPS = np.finfo(np.float64).eps
+NOISE = 32 * EPS  # rounding of a sum of products, per unit of the sum of their sizes
+EVENT = 7  # sample, position in (0, 1], layer from 0, unit, 1 or 0 for on or off, derivative of pre-activation, signal
+Layer = tuple[FloatArray, FloatArray, FloatArray, FloatArray]  # W (fan_in, fan_out), D, b and d
 
 
 @jit
@@ -133,126 +141,407 @@ def next_crossing(p: FloatArray, on: bool, low: float, high: float, noise: Float
 
 
 @jit
-def compose(
-    inputs: FloatArray,
+def parameters(theta: FloatArray, change: FloatArray, widths: NDArray[np.int64], k: int) -> Layer:
+    """Return W (fan_in, fan_out), D, b and d of layer k of the network with these `widths`."""
+    start = 0
+    for lower in range(k):
+        start += (widths[lower] + 1) * widths[lower + 1]
+    fan_in, fan_out = widths[k], widths[k + 1]
+    middle = start + fan_in * fan_out
+    return (
+        theta[start:middle].reshape(fan_in, fan_out),
+        change[start:middle].reshape(fan_in, fan_out),
+        theta[middle : middle + fan_out],
+        change[middle : middle + fan_out],
+    )
+
+
+@jit
+def add_inputs(
+    g: FloatArray,
+    h: FloatArray,
+    i: int,
+    j: int,
     weights: FloatArray,
     weight_change: FloatArray,
-    biases: FloatArray,
-    bias_change: FloatArray,
-    outputs: FloatArray,
-    noise: FloatArray,
+    polynomials: FloatArray,
 ) -> None:
-    """Write the polynomials of h(t) (W + t D) + b + t d, and those of the rounding to expect in their values.
+    """Add g(t) (W_i + t D_i) + h(t) (W_j + t D_j), what inputs i and j contribute, to a layer's polynomials.
 
-    `inputs` is (degree + 1, fan_in), lowest power first; `outputs` and `noise` (degree + 1 or + 2, ≥ fan_out), without
-    the higher power if D and d are zero. The noise of each power is in proportion to the sizes of its terms, so that it
-    fades with t as they do.
+    Two at a time, because reading and writing the sums takes most of the time. `g` and `h` are (powers,), `polynomials`
+    (powers, ≥ fan_out), with one power more if the layer moves.
     """
+    v, w, d, e = weights[i], weights[j], weight_change[i], weight_change[j]
+    moving = len(polynomials) > g.size
+    for k in range(len(polynomials)):
+        sums = polynomials[k]
+        if k == 0 or not moving:
+            g0, h0 = g[k], h[k]
+            for u in range(v.size):
+                sums[u] = sums[u] + g0 * v[u] + h0 * w[u]
+        elif k < g.size:
+            g0, g1, h0, h1 = g[k], g[k - 1], h[k], h[k - 1]
+            for u in range(v.size):
+                sums[u] = sums[u] + g1 * d[u] + g0 * v[u] + h1 * e[u] + h0 * w[u]
+        else:
+            g1, h1 = g[k - 1], h[k - 1]
+            for u in range(v.size):
+                sums[u] = sums[u] + g1 * d[u] + h1 * e[u]
+
+
+@jit
+def compose(inputs: FloatArray, layer: Layer, polynomials: FloatArray) -> None:
+    """Write the polynomials of h(t) (W + t D) + b + t d.
+
+    `inputs` is (powers, fan_in), lowest power first; `polynomials` (powers, ≥ fan_out), with one power more if the
+    layer moves: D or d is not zero.
+    """
+    weights, weight_change, biases, bias_change = layer
     powers, fan_in = inputs.shape
-    fan_out = biases.size
-    moving = outputs.shape[0] > powers
-    outputs[:] = 0.0
+    polynomials[:] = 0.0
+    polynomials[0, : biases.size] = biases
+    if len(polynomials) > powers:
+        polynomials[1, : biases.size] = bias_change
+    pair, waiting = np.zeros((2, powers)), -1
+    for i in range(fan_in):
+        h = pair[int(waiting >= 0)]
+        zero = True
+        for k in range(powers):
+            h[k] = inputs[k, i]
+            zero &= h[k] == 0
+        if zero:  # half of the units of a ReLU layer
+            continue
+        if waiting < 0:
+            waiting = i
+        else:
+            add_inputs(pair[0], pair[1], waiting, i, weights, weight_change, polynomials)
+            waiting = -1
+    if waiting >= 0:
+        pair[1] = 0.0
+        add_inputs(pair[0], pair[1], waiting, waiting, weights, weight_change, polynomials)
+
+
+@jit
+def compose_unit(inputs: FloatArray, layer: Layer, unit: int, p: FloatArray, noise: FloatArray) -> None:
+    """Write the polynomial of one unit, bit for bit as `compose`, and that of the rounding to expect in its values.
+
+    `p` and `noise` have as many powers as `inputs`, or one more if the layer moves. The noise of each power is in
+    proportion to the sizes of its terms, so that it fades with t as they do.
+    """
+    weights, weight_change, biases, bias_change = layer
+    powers, fan_in = inputs.shape
+    moving = p.size > powers
+    p[:] = 0.0
     noise[:] = 0.0
-    for j in range(fan_out):
-        outputs[0, j] = biases[j]
-        noise[0, j] = NOISE * abs(biases[j])
-        if moving:
-            outputs[1, j] = bias_change[j]
-            noise[1, j] = NOISE * abs(bias_change[j])
+    p[0], noise[0] = biases[unit], NOISE * abs(biases[unit])
+    if moving:
+        p[1], noise[1] = bias_change[unit], NOISE * abs(bias_change[unit])
     for i in range(fan_in):
         for k in range(powers):
             h = inputs[k, i]
             if h == 0:
                 continue
             size = NOISE * abs(h)
-            for j in range(fan_out):
-                outputs[k, j] += h * weights[i, j]
-                noise[k, j] += size * abs(weights[i, j])
+            p[k] += h * weights[i, unit]
+            noise[k] += size * abs(weights[i, unit])
             if moving:
-                for j in range(fan_out):
-                    outputs[k + 1, j] += h * weight_change[i, j]
-                    noise[k + 1, j] += size * abs(weight_change[i, j])
+                p[k + 1] += h * weight_change[i, unit]
+                noise[k + 1] += size * abs(weight_change[i, unit])
 
 
 @jit
-def trace_sample(
+def evaluate_units(polynomials: FloatArray, t: float, values: FloatArray) -> None:
+    """Write Σ p_k t^k of every unit: `polynomials` is (powers, ≥ units), `values` (units,)."""
+    values[:] = 0.0
+    for k in range(len(polynomials) - 1, -1, -1):
+        p = polynomials[k]
+        for j in range(values.size):
+            values[j] = values[j] * t + p[j]
+
+
+@jit
+def candidates(
+    polynomials: FloatArray, on: NDArray[np.bool_], low: float, high: float, rounding: float
+) -> NDArray[np.int64]:
+    """Return the units that may change their state in [low, high]; `polynomials` is (powers, ≥ units).
+
+    Between low and high p is within (high − low)²/8 max |p″| of the straight line through its ends. A unit is excluded
+    if that line stays on the side of its state by more than this and `rounding`.
+    """
+    left, right, bend = np.empty((3, on.size))
+    evaluate_units(polynomials, low, left)
+    evaluate_units(polynomials, high, right)
+    bend[:] = rounding
+    factor = (high - low) ** 2 / 8
+    for k in range(2, len(polynomials)):
+        p = polynomials[k]
+        size = k * (k - 1) * factor
+        for j in range(on.size):
+            bend[j] += size * abs(p[j])
+        factor *= high
+    for j in range(on.size):
+        left[j] = min(left[j], right[j]) if on[j] else -max(left[j], right[j])
+    units, count = np.empty(on.size, np.int64), 0
+    for j in range(on.size):
+        if not left[j] > bend[j]:
+            units[count] = j
+            count += 1
+    return units[:count]
+
+
+@jit
+def seek(
+    inputs: FloatArray,
+    layer: Layer,
+    polynomials: FloatArray,
+    noise: FloatArray,
+    on: NDArray[np.bool_],
+    low: float,
+    high: float,
+    rounding: float,
+    upcoming: FloatArray,
+) -> None:
+    """Write where each unit of a layer next changes its state in [low, high], inf if it does not.
+
+    The polynomials (powers, ≥ units) are off by up to `rounding`. Those of the units that matter are composed afresh,
+    with their noise.
+    """
+    p, p_noise = np.empty(len(polynomials)), np.empty(len(polynomials))
+    upcoming[:] = np.inf
+    if low >= high and low < 1:
+        return
+    for j in candidates(polynomials, on, low, high, rounding):
+        compose_unit(inputs, layer, j, p, p_noise)
+        polynomials[:, j] = p
+        noise[:, j] = p_noise
+        upcoming[j] = next_crossing(p, on[j], low, high, p_noise)
+
+
+@jit
+def absolute_sum(values: FloatArray) -> float:
+    """Return Σ |v|."""
+    total = 0.0
+    for i in range(values.size):
+        total += abs(values[i])
+    return total
+
+
+@jit
+def first_of(positions: FloatArray) -> int:
+    """Return the first of the smallest positions; −1 if all are infinite."""
+    soonest, first = np.inf, -1
+    for j in range(positions.size):
+        if positions[j] < soonest:
+            soonest, first = positions[j], j
+    return first
+
+
+@jit
+def outputs_at(
+    t: float, polynomials: FloatArray, slopes: FloatArray, layer: Layer, values: FloatArray, outputs: FloatArray
+) -> None:
+    """Write the network's outputs h (W + t D) + b + t d, from the last hidden layer's polynomials and slopes."""
+    weights, weight_change, biases, bias_change = layer
+    evaluate_units(polynomials, t, values)
+    for j in range(outputs.size):
+        outputs[j] = biases[j] + t * bias_change[j]
+    for i in range(values.size):
+        h = slopes[i] * values[i]
+        if h != 0:
+            for j in range(outputs.size):
+                outputs[j] += h * (weights[i, j] + t * weight_change[i, j])
+
+
+@jit
+def switch_input(
+    p: FloatArray,
+    before: float,
+    after: float,
+    h: FloatArray,
+    change: FloatArray,
+    present: FloatArray,
+    added: FloatArray,
+) -> bool:
+    """Turn an input before·p(t) into after·p(t); tell whether to add the change to the sums or to sum all afresh.
+
+    All arrays are (powers,). Σ |h| over the inputs is `present`, and `added` the same of the changes since all was
+    summed. Once these are larger, their rounding may exceed that of what is left.
+    """
+    add = True
+    for k in range(p.size):
+        h[k] = after * p[k]
+        change[k] = (after - before) * p[k]
+        present[k] += (abs(after) - abs(before)) * abs(p[k])
+        added[k] += abs(change[k])
+        add &= added[k] <= present[k]
+    return bool(add)
+
+
+@jit
+def trace_samples(
+    theta: FloatArray,
+    change: FloatArray,
+    widths: NDArray[np.int64],
+    largest: FloatArray,
+    left_slope: float,
+    right_slope: float,
+    X: FloatArray,
+    active: NDArray[np.bool_],
+) -> tuple[FloatArray, FloatArray]:
+    """Return every sign change of a hidden pre-activation between theta and theta + change, sample by sample, in order.
+
+    The first result has the columns of `EVENT`; events at one position are in the order of layer and unit, and their
+    signals are left empty. The second has the outputs of the network there. `widths` are those of inputs, hidden layers
+    and outputs; `largest` (2, layers) is the largest size in each layer's part of theta and of change. The states right
+    of 0 are written to `active` (samples, hidden units), layer after layer.
+    """
+    hidden = widths.size - 2
+    last = hidden - 1
+    widest = widths.max()
+    powers = np.ones(hidden + 1, np.int64)  # of the inputs of each layer
+    for k in range(hidden):
+        powers[k + 1] = powers[k] + (largest[1, k] > 0)
+    most = powers[hidden]
+    steepest = max(abs(left_slope), abs(right_slope))
+
+    inputs = np.zeros((hidden, most, widest))
+    polynomials, noise = np.zeros((hidden, most, widest)), np.zeros((hidden, most, widest))
+    on, slopes = np.zeros((hidden, widest), np.bool_), np.zeros((hidden, widest))
+    upcoming, first = np.full((hidden, widest), np.inf), np.zeros(hidden, np.int64)
+    sizes = np.zeros((hidden, most))  # Σ |h|, of each power and layer of inputs, if every unit had the steeper slope
+    present, added = np.zeros(most), np.zeros(most)  # the same of the last layer as it is, and of what was added to it
+    switched, nothing = np.zeros(most), np.zeros(most)
+    values = np.zeros(widths[hidden])
+    output_layer = parameters(theta, change, widths, hidden)
+    events, outputs, count = np.zeros((64, EVENT)), np.zeros((64, widths[-1])), 0
+
+    for sample in range(len(X)):
+        time, event_layer, event_unit, terms = 0.0, -1, -1, 0
+        while True:
+            soonest, next_layer = np.inf, -1
+            for k in range(hidden):
+                fan_in, fan_out, n, m = widths[k], widths[k + 1], powers[k], powers[k + 1]
+                # Beyond the next event below, these polynomials do not hold: events there are sought when it happened.
+                horizon = min(soonest, 1.0)
+                if k == event_layer:
+                    p, p_noise = polynomials[k, :m, event_unit], noise[k, :m, event_unit]
+                    state = on[k, event_unit]
+                    upcoming[k, event_unit] = next_crossing(p.copy(), state, time, horizon, p_noise.copy())
+                elif k > event_layer:
+                    layer = parameters(theta, change, widths, k)
+                    h = inputs[k, :n, :fan_in]
+                    add = False
+                    if k == last and k == event_layer + 1 and event_layer >= 0:
+                        after = slopes[event_layer, event_unit]
+                        before = left_slope if on[event_layer, event_unit] else right_slope
+                        p = polynomials[event_layer, :n, event_unit]
+                        add = switch_input(p, before, after, h[:, event_unit], switched[:n], present[:n], added[:n])
+                    elif k == 0:
+                        h[0] = X[sample]
+                        sizes[0, 0] = absolute_sum(h[0])
+                    else:
+                        for power in range(n):
+                            for i in range(fan_in):
+                                h[power, i] = slopes[k - 1, i] * polynomials[k - 1, power, i]
+                            sizes[k, power] = steepest * absolute_sum(polynomials[k - 1, power, :fan_in])
+                    if add:
+                        of_unit = switched[:n], nothing[:n], event_unit, event_unit
+                        add_inputs(*of_unit, layer[0], layer[1], polynomials[k, :m])
+                        terms += 1
+                    else:
+                        compose(h, layer, polynomials[k, :m])
+                        terms = 0
+                        for power in range(n):
+                            present[power], added[power] = absolute_sum(h[power]), 0.0
+                    if event_layer < 0:
+                        for j in range(fan_out):
+                            on[k, j] = starts_positive(polynomials[k, :m, j])
+                            slopes[k, j] = right_slope if on[k, j] else left_slope
+                    size = 1 + evaluate(sizes[k, :n], horizon)  # of the inputs, and of 1, that of the biases
+                    size *= largest[0, k] + horizon * largest[1, k]
+                    rounding = 4 * EPS * (fan_in + terms + m**3) * size
+                    state = on[k, :fan_out]
+                    seek(h, layer, polynomials[k, :m], noise[k, :m], state, time, horizon, rounding, upcoming[k])
+                if k >= event_layer:
+                    first[k] = first_of(upcoming[k, :fan_out])
+                if first[k] >= 0 and upcoming[k, first[k]] < soonest:
+                    soonest, next_layer = upcoming[k, first[k]], k
+            if event_layer < 0:
+                start = 0
+                for k in range(hidden):
+                    active[sample, start : start + widths[k + 1]] = on[k, : widths[k + 1]]
+                    start += widths[k + 1]
+            if next_layer < 0:
+                break
+            time, event_layer, event_unit = soonest, next_layer, first[next_layer]
+            if count == len(events):
+                events = np.concatenate((events, np.zeros_like(events)))
+                outputs = np.concatenate((outputs, np.zeros_like(outputs)))
+            outputs_at(time, polynomials[last, :most], slopes[last], output_layer, values, outputs[count])
+            on[event_layer, event_unit] = not on[event_layer, event_unit]
+            slopes[event_layer, event_unit] = right_slope if on[event_layer, event_unit] else left_slope
+            p = polynomials[event_layer, : powers[event_layer + 1], event_unit].copy()
+            events[count, 0] = sample
+            events[count, 1] = time
+            events[count, 2] = event_layer
+            events[count, 3] = event_unit
+            events[count, 4] = on[event_layer, event_unit]
+            events[count, 5] = slope(p, time)
+            count += 1
+    return events[:count], outputs[:count]
+
+
+@jit
+def row_product(weights: FloatArray, weight_change: FloatArray, t: float, delta: FloatArray) -> float:
+    """Return Σ (w + t d) δ, in four sums that need not wait for each other."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = delta.size // 4 * 4
+    for i in range(0, whole, 4):
+        a += (weights[i] + t * weight_change[i]) * delta[i]
+        b += (weights[i + 1] + t * weight_change[i + 1]) * delta[i + 1]
+        c += (weights[i + 2] + t * weight_change[i + 2]) * delta[i + 2]
+        d += (weights[i + 3] + t * weight_change[i + 3]) * delta[i + 3]
+    for i in range(whole, delta.size):
+        a += (weights[i] + t * weight_change[i]) * delta[i]
+    return (a + b) + (c + d)
+
+
+@jit
+def backpropagate(
     theta: FloatArray,
     change: FloatArray,
     widths: NDArray[np.int64],
     left_slope: float,
     right_slope: float,
-    x: FloatArray,
     active: NDArray[np.bool_],
-) -> FloatArray:
-    """Return every sign change of a hidden pre-activation of one sample between theta and theta + change, in order.
+    events: FloatArray,
+    gradients: FloatArray,
+) -> None:
+    """Write ∂L/∂(output of the unit) at the `events` of `trace_samples` into their last column.
 
-    Rows are position in (0, 1], layer from 0, unit, 1 or 0 for on or off, and derivative of the pre-activation; events
-    at one position are in the order of layer and unit. `widths` are those of inputs, hidden layers and outputs. The
-    states right of 0 are written to `active`, layer after layer.
+    `gradients` (events, outputs) is ∂L/∂(outputs of the network) there. From layer to layer, δ ← φ′ ((W + t D) δ); an
+    event sees the states that those before it have left.
     """
     hidden = widths.size - 2
-    widest = widths[1:-1].max()
-    starts, degrees = np.zeros(hidden + 1, np.int64), np.zeros(hidden + 1, np.int64)
     first = np.zeros(hidden + 1, np.int64)  # of each layer's units in `active`
-    for k in range(hidden):
-        starts[k + 1] = starts[k] + (widths[k] + 1) * widths[k + 1]
-        degrees[k + 1] = degrees[k] + np.any(change[starts[k] : starts[k + 1]])
-        first[k + 1] = first[k] + widths[k + 1]
-    polynomials = np.zeros((hidden, hidden + 1, widest))
-    noise = np.zeros_like(polynomials)
-    on = np.zeros((hidden, widest), np.bool_)
-    upcoming = np.full((hidden, widest), np.inf)
-    inputs = np.empty((hidden + 1, max(widest, x.size)))
-    events, count = np.empty((64, 5)), 0
-
-    time, layer, unit = 0.0, -1, -1
-    while True:
-        soonest, next_layer, next_unit = np.inf, -1, -1
-        for k in range(hidden):
-            fan_in, fan_out, powers = widths[k], widths[k + 1], degrees[k + 1] + 1
-            # Beyond the next event below, these polynomials do not hold: events there are sought when it has happened.
-            horizon = min(soonest, 1.0)
-            if k == layer:
-                upcoming[k, unit] = next_crossing(
-                    polynomials[k, :powers, unit], on[k, unit], time, horizon, noise[k, :powers, unit]
-                )
-            elif k > layer:
-                powers_in = degrees[k] + 1
-                if k == 0:
-                    inputs[0, :fan_in] = x
-                else:
-                    for i in range(fan_in):
-                        factor = right_slope if on[k - 1, i] else left_slope
-                        for power in range(powers_in):
-                            inputs[power, i] = factor * polynomials[k - 1, power, i]
-                middle, stop = starts[k] + fan_in * fan_out, starts[k + 1]
-                compose(
-                    inputs[:powers_in, :fan_in],
-                    theta[starts[k] : middle].reshape(fan_in, fan_out),
-                    change[starts[k] : middle].reshape(fan_in, fan_out),
-                    theta[middle:stop],
-                    change[middle:stop],
-                    polynomials[k, :powers],
-                    noise[k, :powers],
-                )
-                for j in range(fan_out):
-                    p = polynomials[k, :powers, j]
-                    if layer < 0:
-                        on[k, j] = starts_positive(p)
-                        active[first[k] + j] = on[k, j]
-                    upcoming[k, j] = next_crossing(p, on[k, j], time, horizon, noise[k, :powers, j])
-            for j in range(fan_out):
-                if upcoming[k, j] < soonest:
-                    soonest, next_layer, next_unit = upcoming[k, j], k, j
-        if next_layer < 0:
-            return events[:count]
-        time, layer, unit = soonest, next_layer, next_unit
-        on[layer, unit] = not on[layer, unit]
-        if count == len(events):
-            events = np.concatenate((events, np.empty_like(events)))
-        events[count, 0] = time
-        events[count, 1] = layer
-        events[count, 2] = unit
-        events[count, 3] = on[layer, unit]
-        events[count, 4] = slope(polynomials[layer, : degrees[layer + 1] + 1, unit], time)
-        count += 1
+    first[1:] = np.cumsum(widths[1:-1])
+    on = np.zeros(active.shape[1], np.bool_)
+    delta, below = np.zeros(widths.max()), np.zeros(widths.max())
+    sample = -1
+    for e in range(len(events)):
+        if events[e, 0] != sample:
+            sample = int(events[e, 0])
+            on[:] = active[sample]
+        t, layer, unit = events[e, 1], int(events[e, 2]), int(events[e, 3])
+        delta[: widths[-1]] = gradients[e]
+        for k in range(hidden, layer + 1, -1):
+            weights, weight_change, _, _ = parameters(theta, change, widths, k)
+            for i in range(widths[k]):
+                factor = right_slope if on[first[k - 1] + i] else left_slope
+                below[i] = 0.0
+                if factor != 0:
+                    below[i] = factor * row_product(weights[i], weight_change[i], t, delta[: widths[k + 1]])
+            delta, below = below, delta
+        weights, weight_change, _, _ = parameters(theta, change, widths, layer + 1)
+        events[e, 6] = row_product(weights[unit], weight_change[unit], t, delta[: widths[layer + 2]])
+        on[first[layer] + unit] = not on[first[layer] + unit]

@@ -31,6 +31,7 @@ def sgd_update(
 @jit
 def adam_update(
     gradient: FloatArray,
+    curvature: FloatArray,
     theta: FloatArray,
     average: FloatArray,
     second_moment: FloatArray,
@@ -40,19 +41,27 @@ def adam_update(
     beta2: float,
     eps: float,
     weight_decay: float,
+    power: float,
 ) -> None:
-    """Adam with bias correction (Kingma and Ba 2015, algorithm 1), and weight decay beside it."""
+    """Adam with bias correction (Kingma and Ba 2015, algorithm 1), and weight decay beside it.
+
+    The second moment is that of `curvature`, and its root is taken to a power: the gradient itself and 1 are Adam, the
+    Hessian's diagonal and any power in [0, 1] are AdaHessian.
+    """
     correction = 1.0 - beta1**step
     root_correction = math.sqrt(1.0 - beta2**step)
     for i in range(gradient.size):
-        g = np.float64(gradient[i])
+        g, d = np.float64(gradient[i]), np.float64(curvature[i])
         m = beta1 * average[i] + (1.0 - beta1) * g
-        v = beta2 * second_moment[i] + (1.0 - beta2) * g * g
+        v = beta2 * second_moment[i] + (1.0 - beta2) * d * d
         average[i] = m
         second_moment[i] = v
+        root = math.sqrt(v) / root_correction
+        if power != 1.0:
+            root = root**power
         rate = entry(lr, i)
         kept = theta[i] * (1.0 - rate * weight_decay)
-        theta[i] = kept - rate / correction * m / (math.sqrt(v) / root_correction + eps)
+        theta[i] = kept - rate / correction * m / (root + eps)
 
 
 @jit
@@ -72,32 +81,3 @@ def hutchinson_diagonal(
             total += np.float64(out[i])
         for i in range(start, stop):
             out[i] = total / (stop - start)
-
-
-@jit
-def adahessian_update(
-    gradient: FloatArray,
-    diagonal: FloatArray,
-    theta: FloatArray,
-    average: FloatArray,
-    second_moment: FloatArray,
-    step: int,
-    lr: float | FloatArray,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    hessian_power: float,
-) -> None:
-    """Adam with the Hessian diagonal for the gradient in the second moment, and its root to `hessian_power`."""
-    correction = 1.0 - beta1**step
-    root_correction = math.sqrt(1.0 - beta2**step)
-    for i in range(gradient.size):
-        g, d = np.float64(gradient[i]), np.float64(diagonal[i])
-        m = beta1 * average[i] + (1.0 - beta1) * g
-        v = beta2 * second_moment[i] + (1.0 - beta2) * d * d
-        average[i] = m
-        second_moment[i] = v
-        root = math.sqrt(v) / root_correction
-        if hessian_power != 1.0:
-            root = root**hessian_power
-        theta[i] = theta[i] - entry(lr, i) / correction * m / (root + eps)

@@ -59,7 +59,7 @@ def accumulate_curvature(
     silent = 0
     per_density = 1.0 / (glass_weights.shape[0] * length)
     noise = contrast_noise(glass_weights) * resolution * resolution
-    # Many short loops over a block, which stays in the cache: each vectorises, because it writes to few arrays.
+    # Node by node and block by block: every loop vectorises, and the block stays in the cache.
     product, contrast, variation, largest = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     # Sums over coordinates, BLOCK of them side by side.
     samples, sample_squares, squares, roundings = np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK), np.zeros(BLOCK)
@@ -88,20 +88,16 @@ def accumulate_curvature(
         z, low, high = direction[part], gradients[0][part], gradients[len(gradients) - 1][part]
         rho, diag, absolute_part, square_part = density[part], diagonal[part], absolute[part], square[part]
         for i in range(count):
-            rounding = largest[i] * largest[i]
+            rounding, sample = largest[i] * largest[i], variation[i] * per_density
+            difference = np.float64(high[i]) - np.float64(low[i])
             silent += 1 if variation[i] <= noise * rounding else 0
             roundings[i] += rounding
-        for i in range(count):
-            difference = np.float64(high[i]) - np.float64(low[i])
             squares[i] += difference * difference
-        for i in range(count):
-            sample = variation[i] * per_density
             samples[i] += sample
             sample_squares[i] += sample * sample
-            rho[i] += sample
         for i in range(count):
+            rho[i] += variation[i] * per_density
             diag[i] += np.float64(z[i]) * product[i]
-        for i in range(count):
             absolute_part[i] += abs(product[i])
             square_part[i] += product[i] * product[i]
     total, total_square = sum_in_pairs(samples), sum_in_pairs(sample_squares)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -276,8 +276,11 @@ def estimate_curvature(
     directions: list[FloatArray] = []
     # Per line: the sums that the loops return.
     totals, seconds = [], []
+    on_lines = center.on_line
+    if workers == 1:  # a line has been counted when the next one is drawn: it may have its arrays
+        on_lines = partial(center.on_line, arrays=[np.empty_like(sums[0]) for _ in range(1 + len(all_stops))])
     with ordered_map(workers) as map_:
-        for direction, rows in map_(center.on_line, random_lines(source, count, law, all_stops)):
+        for direction, rows in map_(on_lines, random_lines(source, count, law, all_stops)):
             on_line = rows[: len(stops)]
             weights = (hessian_weights, glass_weights, direction, sigma, center.resolution)
             parts = parallel(core.accumulate_curvature, center.start, *weights, *sums, on_line)
@@ -290,9 +293,10 @@ def estimate_curvature(
                 seconds.append(np.sum(parallel(*at_second, *lengths), axis=0))
                 del at_second
             if few and len(directions) < MANY_DIRECTIONS:
-                directions.append(direction)
-            # Freed before the next line is drawn.
+                directions.append(direction.copy())
+            # Other workers' arrays are freed before the next line is drawn.
             del direction, rows, on_line, weights
+    del on_lines
     if not np.isfinite(sums).all():
         raise NonFiniteError(f"the gradients are too large: their squares overflow {sums.dtype}")
     lines = np.array(totals, np.float64)

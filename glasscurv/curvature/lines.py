@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,25 +61,36 @@ class Center:
     start: FloatArray
     resolution: float
 
-    def at(self, direction: FloatArray, offset: float, where: str) -> FloatArray:
-        """Return a copy of the gradient at μ + offset · direction; `where` names the point in errors."""
-        # A fresh array: a gradient may keep the point it gets.
-        point = np.empty_like(self.theta)
-        parallel(core.perturb, self.theta, direction, abs(offset), math.copysign(1, offset), point)
-        point.setflags(write=False)
-        returned = self.gradient(point)
-        # The copy takes the place of the point in memory.
-        del point
-        return _copied(returned, self.theta, where)
+    def at(self, direction: FloatArray, offset: float, where: str, out: FloatArray | None = None) -> FloatArray:
+        """Return a copy of the gradient at μ + offset · direction; `where` names the point in errors.
 
-    def on_line(self, line: Line) -> tuple[FloatArray, tuple[FloatArray, ...]]:
-        """Return the direction of a line and the gradients at its stops."""
-        direction = np.empty_like(self.theta)
-        draw_direction(line.distribution, direction, np.random.default_rng(line.seed))
-        return direction, tuple(
-            self.at(direction, node * length, f"in sample {line.sample}, node {node:g}, length {length:g}")
-            for node, length in line.stops
-        )
+        The copy is in `out`, if that is given and the callable has not kept the point, which is there before it.
+        """
+        array = np.empty_like(self.theta) if out is None else out
+        parallel(core.perturb, self.theta, direction, abs(offset), math.copysign(1, offset), array)
+        # On a memoryview, so that whatever the callable makes of the point and keeps refers to this very object.
+        point = np.frombuffer(memoryview(array), array.dtype)  # type: ignore[arg-type]
+        point.setflags(write=False)
+        in_use = weakref.ref(point)
+        returned = self.gradient(point)
+        del point
+        gradient = returned_gradient(returned, self.theta, where)
+        del returned
+        return _copied(gradient, np.empty_like(array) if in_use() is not None else array, where)
+
+    def on_line(self, line: Line, arrays: list[FloatArray] | None = None) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+        """Return the direction of a line and the gradients at its stops.
+
+        They are in `arrays`, if that is given, one array for the direction and one for every stop; an array that the
+        callable has kept is replaced. To allocate large arrays anew for every line costs more than to fill them.
+        """
+        if arrays is None:
+            arrays = [np.empty_like(self.theta) for _ in range(1 + len(line.stops))]
+        draw_direction(line.distribution, arrays[0], np.random.default_rng(line.seed))
+        for k, (node, length) in enumerate(line.stops, start=1):
+            where = f"in sample {line.sample}, node {node:g}, length {length:g}"
+            arrays[k] = self.at(arrays[0], node * length, where, arrays[k])
+        return arrays[0], tuple(arrays[1:])
 
 
 def evaluate_center(gradient: Gradient, theta: ArrayLike) -> Center:
@@ -88,18 +100,17 @@ def evaluate_center(gradient: Gradient, theta: ArrayLike) -> Center:
     view = center.view()
     view.setflags(write=False)
     returned = gradient(view)
-    start = _copied(returned, center, "at the centre")
+    where = "at the centre"
+    start = _copied(returned_gradient(returned, center, where), np.empty_like(center), where)
     dtypes = (center.dtype, real_array(returned, "the gradient returned by the callable").dtype)
     return Center(gradient, center, start, float(max(np.finfo(dtype).eps for dtype in dtypes)))
 
 
-def _copied(returned: ArrayLike, like: FloatArray, where: str) -> FloatArray:
-    """Return a copy of a gradient that a user's callable gave back, checked."""
-    gradient = returned_gradient(returned, like, where)
-    result = np.empty_like(like)
-    if not all(parallel(core.copy_within, gradient, float(np.finfo(like.dtype).max), result)):
+def _copied(gradient: FloatArray, out: FloatArray, where: str) -> FloatArray:
+    """Copy a gradient into `out`, checked."""
+    if not all(parallel(core.copy_within, gradient, float(np.finfo(out.dtype).max), out)):
         refuse_nonfinite(gradient, where)
-    return result
+    return out
 
 
 def random_lines(

@@ -6,20 +6,21 @@ Pre-activations are piecewise polynomials on the line; their roots are solved, n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glasscurv._threads import pieces, thread_map
 from glasscurv._typing import FloatArray
 from glasscurv._validation import finite, matrix, number, vector
 from glasscurv.core import crossings as core
 from glasscurv.networks.mlp import MLP
 
 Rows = NDArray[np.intp]
-TASK = 32  # samples that a thread traces at one time
+TASKS, LARGEST_TASK = 16, 32  # the samples are cut into so many tasks for the threads, or into more of so many samples
 CHUNK = 4096  # crossings whose activations are in memory at one time, and those of one sample more
 
 
@@ -158,25 +159,6 @@ class Crossings:
                         delta = self._backward(group, k, delta) * slopes[k - 1]
                 yield group, parts
 
-    def _signals(self) -> FloatArray:
-        """∂L/∂(output of the unit) at every crossing."""
-        signals = np.empty(len(self))
-        for rows, patterns in self._chunks():
-            slopes = self._activation_slopes(patterns)
-            inputs = self._forward(rows, slopes)
-            last = len(self.net.layers) - 2
-            targets = self.y[self.sample[rows]]
-            # a mean over these rows, to be turned into one over the minibatch
-            delta = self.net.loss.derivative(self._product(rows, last, inputs[last]), targets) * (
-                rows.size / len(self.X)
-            )
-            for k in range(last, 0, -1):
-                signal = self._backward(rows, k, delta)
-                (here,) = np.nonzero(self.layer[rows] == k)
-                signals[rows[here]] = signal[here, self.unit[rows[here]]]
-                delta = signal * slopes[k - 1]
-        return signals
-
     def _chunks(self) -> Iterator[tuple[Rows, list[NDArray[np.bool_]]]]:
         """Give the crossings of a few samples and which units are on there, (rows, width) a layer."""
         if not len(self):
@@ -290,32 +272,40 @@ def trace_crossings(
     targets = np.array(net.loss.targets(y, (len(inputs), net.layers[-1]), np.dtype(np.float64)))
     with np.errstate(over="ignore", invalid="ignore"):
         change = finite(line * reach, "distance times direction")
-        _check_size(net, abs(start) + abs(change), abs(inputs).max())
+        slots = net.groups.values()
+        largest = np.array([[np.linalg.norm(part[slot], np.inf) for slot in slots] for part in (start, change)])
+        _check_size(net, largest.sum(axis=0), abs(inputs).max())
 
     active = np.zeros((len(inputs), sum(net.layers[1:-1])), np.bool_)
     widths = np.array(net.layers, np.int64)
+    alone = Lock()
 
-    def trace(first: int) -> list[FloatArray]:
-        rows = range(first, min(first + TASK, len(inputs)))
-        return [core.trace_sample(start, change, widths, left, right, inputs[row], active[row]) for row in rows]
+    def trace(rows: slice) -> FloatArray:
+        events, outputs = core.trace_samples(start, change, widths, largest, left, right, inputs[rows], active[rows])
+        if len(events):
+            events[:, 0] += rows.start
+            with alone:  # a loss need not serve several threads
+                # a mean over these rows, to be turned into one over the minibatch
+                gradients = net.loss.derivative(outputs, targets[events[:, 0].astype(np.intp)])
+                gradients = np.ascontiguousarray(gradients * (len(events) / len(inputs)))
+            core.backpropagate(start, change, widths, left, right, active, events, gradients)
+        return events
 
-    parts: list[FloatArray] = [np.empty((0, 5))]
+    parts: list[FloatArray] = [np.zeros((0, core.EVENT))]
     if active.size:
-        with ThreadPoolExecutor() as pool:
-            parts = [part for task in pool.map(trace, range(0, len(inputs), TASK)) for part in task]
+        parts = thread_map(trace, pieces(len(inputs), min(-(-len(inputs) // TASKS), LARGEST_TASK)))
     events = np.concatenate(parts)
-    sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    position = events[:, 0] * reach
-    layer, unit = events[:, 1].astype(np.intp) + 1, events[:, 2].astype(np.intp)
+    sample, layer, unit = events[:, (0, 2, 3)].astype(np.intp).T
+    position = events[:, 1] * reach
     order = np.lexsort((unit, layer, sample, position))
-    found = Crossings(
+    return Crossings(
         position=position[order],
         sample=sample[order],
-        layer=layer[order],
+        layer=layer[order] + 1,
         unit=unit[order],
-        on=events[order, 3] > 0,
-        signal=np.zeros(order.size),
-        slope=events[order, 4] / reach,
+        on=events[order, 4] > 0,
+        signal=events[order, 6],
+        slope=events[order, 5] / reach,
         active=active,
         net=net,
         theta=start,
@@ -324,7 +314,6 @@ def trace_crossings(
         y=targets,
         distance=reach,
     )
-    return replace(found, signal=found._signals())
 
 
 def _slopes(net: MLP) -> tuple[float, float]:
@@ -335,11 +324,15 @@ def _slopes(net: MLP) -> tuple[float, float]:
     return left, right
 
 
-def _check_size(net: MLP, sizes: FloatArray, largest: float) -> None:
-    """Raise if a pre-activation, or a coefficient of its polynomial, might overflow."""
-    for weights, biases in net.unflatten(sizes):
-        largest = float((weights.sum(axis=0) * largest + biases).max()) * max(map(abs, _slopes(net)))
-    if not np.isfinite(largest):
+def _check_size(net: MLP, largest: FloatArray, size: float) -> None:
+    """Raise if a pre-activation, or a coefficient of its polynomial, might overflow.
+
+    `largest` is that of each layer's parameters on the line, `size` of the inputs.
+    """
+    steepest = max(map(abs, _slopes(net)))
+    for fan_in, parameter in zip(net.layers[:-1], largest, strict=True):
+        size = (fan_in * size + 1) * float(parameter) * steepest
+    if not np.isfinite(size):
         raise ValueError("the pre-activations on the line must not overflow: theta, direction or X is too large")
 
 

@@ -122,7 +122,7 @@ class AdaHessian(Optimizer):
         core.hutchinson_diagonal(self._plus, self._minus, self._direction, self.length, self.block_size, diagonal)
         self._check_squares(diagonal, "Hessian diagonal")
         parallel(
-            core.adahessian_update,
+            core.adam_update,
             gradient,
             diagonal,
             theta,
@@ -132,6 +132,7 @@ class AdaHessian(Optimizer):
             self._lr,
             *self.betas,
             self.eps,
+            0.0,
             self.hessian_power,
         )
         return loss

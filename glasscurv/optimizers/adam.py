@@ -69,6 +69,7 @@ class Adam(Optimizer):
         parallel(
             core.adam_update,
             gradient,
+            gradient,
             arrays["theta"],
             arrays["gradient"],
             arrays["second_moment"],
@@ -77,6 +78,7 @@ class Adam(Optimizer):
             *self.betas,
             self.eps,
             self._weight_decay,
+            1.0,
         )
         return loss
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -77,10 +78,9 @@ def cases(dtype):
     for lr in (0.1, rates):
         for nesterov in (False, True):
             yield optimizers.sgd_update, (gradient, plus, minus, lr, 0.9, nesterov)
-        yield optimizers.adam_update, (gradient, plus, minus, hessian, 3, lr, 0.9, 0.99, 1e-8, 0.01)
         for power in (1.0, 0.5):
-            moments = center, hessian, 3, lr, 0.9, 0.99, 1e-4, power
-            yield optimizers.adahessian_update, (gradient, minus, plus, *moments)
+            moments = plus, hessian, 3, lr, 0.9, 0.99, 1e-4, 0.01, power
+            yield optimizers.adam_update, (gradient, minus, center, *moments)
     for block_size in (1, 3):
         yield optimizers.hutchinson_diagonal, (plus, minus, signs, 0.1, block_size, out)
     yield glass.coordinate_sum, (plus, density)
@@ -107,17 +107,50 @@ def crossing_cases():
     for on in (False, True):
         yield crossings.next_crossing, (p, on, 0.0, 1.0, 1e-15 * abs(p))
     rng = np.random.default_rng(2)
-    h, weights, change = rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    h, noise = rng.normal(size=(2, 5)), np.zeros((3, 4))
+    h[:, 1] = 0
+    matrices, biases = rng.normal(size=(2, 5, 4)), rng.normal(size=(2, 4))
     for powers in (2, 3):
-        moved = change * (powers == 3)
-        yield crossings.compose, (h, weights, moved, weights[0], moved[0], np.zeros((powers, 5)), np.zeros((powers, 5)))
-    widths = np.array([2, 30, 3, 1])
-    theta, change = rng.normal(size=(2, 90 + 93 + 4))
-    yield crossings.trace_sample, (theta, change, widths, 0.1, 1.0, np.ones(2), np.zeros(33, np.bool_))
+        layer = matrices[0], matrices[1] * (powers == 3), biases[0], biases[1] * (powers == 3)
+        sums = np.zeros((powers, 4))
+        for inputs in (h, h[:, 1:]):  # an odd number that counts, and an even one
+            yield crossings.compose, (inputs, tuple(part[: inputs.shape[1]] for part in layer[:2]) + layer[2:], sums)
+        yield crossings.compose_unit, (h, layer, 3, np.zeros(powers), np.zeros(powers))
+        yield crossings.add_inputs, (h[:, 0].copy(), h[:, 2].copy(), 0, 2, *layer[:2], sums)
+    polynomials = rng.normal(size=(3, 4))
+    yield crossings.evaluate_units, (polynomials, 0.3, np.zeros(4))
+    on = polynomials[0] > 0
+    for high in (0.1, 1.0):
+        yield crossings.candidates, (polynomials, on, 0.0, high, 1e-15)
+        yield crossings.seek, (h, layer, polynomials, noise, on, 0.0, high, 1e-15, np.zeros(4))
+    yield crossings.absolute_sum, (p,)
+    yield crossings.first_of, (np.array([np.inf, 0.4, 0.2, 0.2]),)
+    yield (
+        crossings.outputs_at,
+        (0.3, rng.normal(size=(2, 5)), np.array([0, 1, 1, 0, 1.0]), layer, np.zeros(5), np.zeros(4)),
+    )
+    yield crossings.switch_input, (p, 0.1, 1.0, *np.zeros((2, 4)), np.ones(4), np.zeros(4))
+    yield crossings.row_product, (*rng.normal(size=(2, 6)), 0.3, np.ones(6))
+    widths = np.array([2, 6, 5, 4, 1])
+    theta, change = rng.normal(size=(2, 18 + 35 + 24 + 5))
+    yield crossings.parameters, (theta, change, widths, 1)
+    largest = np.full((2, 4), 3.0)
+    active = np.zeros((3, 15), np.bool_)
+    samples = rng.normal(size=(3, 2))
+    yield crossings.trace_samples, (theta, change, widths, largest, 0.1, 1.0, samples, active)
+    found, _ = crossings.trace_samples(theta, change, widths, largest, 0.1, 1.0, samples, active)
+    yield crossings.backpropagate, (theta, change, widths, 0.1, 1.0, active, found, np.ones((len(found), 1)))
 
 
 def copies(arguments):
     return [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+
+
+def arrays_in(value):
+    """Arrays and numbers in nested tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return [array for part in value for array in arrays_in(part)]
+    return [] if value is None else [value]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -130,9 +163,9 @@ def test_compiled_and_plain_loops_agree(dtype):
             plain_result = plain(*plain_arguments)
         # A fused multiply-add may round once where Python rounds twice.
         tolerance = 8 * np.finfo(dtype).eps
-        if compiled_result is not None or plain_result is not None:
-            np.testing.assert_allclose(compiled_result, plain_result, rtol=tolerance, atol=tolerance)
-        for after, expected in zip(compiled_arguments, plain_arguments, strict=True):
+        results = zip(arrays_in(compiled_result), arrays_in(plain_result), strict=True)
+        changed = zip(arrays_in(compiled_arguments), arrays_in(plain_arguments), strict=True)
+        for after, expected in chain(results, changed):
             np.testing.assert_allclose(after, expected, rtol=tolerance, atol=tolerance, err_msg=str(function))
             if isinstance(after, np.ndarray):
                 assert after.dtype == expected.dtype
@@ -155,7 +188,7 @@ def test_every_compiled_function_is_covered():
         loops = {
             name: value
             for name, value in namespace.items()
-            if callable(value) and name not in ("jit", "entry", "entries", "Any", "FloatArray", "NDArray")
+            if callable(value) and name not in ("jit", "entry", "entries", "Any", "FloatArray", "NDArray", "Layer")
         }
         for name, value in loops.items():
             assert value in tested or name in scalars, f"core.{module.name}.{name} is not tested"

@@ -471,3 +471,26 @@ def test_bad_arguments_are_refused():
         gc.estimate_curvature(gradient, [1.0], rng=0).glass_density_interval(1 - 1e-9)
     with pytest.raises(ValueError, match="second_length must be finite and > 0, got -1"):
         gc.estimate_curvature(gradient, [1.0], second_length=-1)
+
+
+@pytest.mark.parametrize("kept", [lambda point: point, lambda point: point[3:], lambda point: point.reshape(2, -1)])
+def test_a_gradient_may_keep_the_points_it_gets(kept):
+    toy, points, copies = gc.Quadratic(np.diag(np.arange(1.0, 9.0))), [], []
+
+    def gradient(point):
+        points.append(kept(point))
+        copies.append(kept(point.copy()))
+        return toy.gradient(point)
+
+    found = gc.estimate_curvature(gradient, np.ones(8), samples=5, rng=0, second_length=1e-5)
+    expected = gc.estimate_curvature(toy.gradient, np.ones(8), samples=5, rng=0, second_length=1e-5)
+    np.testing.assert_array_equal(found.glass_density, expected.glass_density)
+    np.testing.assert_array_equal(found.hessian_diagonal, expected.hessian_diagonal)
+    for point, copy in zip(points, copies, strict=True):
+        np.testing.assert_array_equal(point, copy)
+
+
+def test_the_point_itself_may_be_the_gradient():
+    found = gc.estimate_curvature(lambda point: point, np.ones(8), samples=5, rng=0)
+    np.testing.assert_allclose(found.hessian_diagonal, 1, rtol=1e-9)
+    np.testing.assert_allclose(found.glass_density, 0, atol=1e-20)

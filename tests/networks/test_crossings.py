@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glasscurv as gc
+from glasscurv import _threads
 from glasscurv.networks import Loss, crossings, leaky_relu
-from tests.oracles import crossings_on_a_line
+from tests.oracles import crossings_on_a_line, signals_on_a_line
 
 SLOW = numba.config.DISABLE_JIT  # plain Python: fewer examples
 EXAMPLES = 40 if SLOW else 100
@@ -193,6 +194,15 @@ def test_slopes_and_densities_are_those_of_the_jumps(seed):
     norm = np.linalg.norm(direction)
     along = np.sum((jumps @ direction / norm) ** 2) / (distance * norm)
     np.testing.assert_allclose(found.directional_density(), along, rtol=1e-6, atol=1e-20)
+
+
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_signals_are_those_of_backpropagation_at_each_crossing(seed):
+    net, theta, direction, X, y, distance = example(seed, "mse")
+    found = gc.trace_crossings(net, theta, direction, X, y, distance)
+    expected = signals_on_a_line(found)
+    np.testing.assert_allclose(found.signal, expected, rtol=0, atol=1e-12 * abs(expected).max(initial=0))
 
 
 def test_jumps_may_be_chosen_and_do_not_depend_on_chunks(monkeypatch):
@@ -435,10 +445,8 @@ def test_result_does_not_depend_on_the_number_of_threads(monkeypatch):
     net, theta, direction, X, y, distance = example(7, rows=40)
     results = []
     for count in (1, 2, 5):
-        pool = crossings.ThreadPoolExecutor
-        monkeypatch.setattr(crossings, "ThreadPoolExecutor", lambda count=count, pool=pool: pool(count))
+        monkeypatch.setattr(_threads, "num_threads", lambda count=count: count)
         found = gc.trace_crossings(net, theta, direction, X, y, distance)
-        monkeypatch.undo()
         results.append(b"".join(a.tobytes() for a in (found.position, found.unit, found.signal, found.density())))
     assert len(set(results)) == 1
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import glasscurv as gc
 import glasscurv.optimizers.alice as alice_module
 from tests.contracts import FAILURES, LR, NON_FINITE, THETA0, Fault, SecondMomentContract, identical, smooth
+from tests.oracles import slow_alice
 
 DATA = Path(__file__).parents[1] / "data"
 CASES = [f"case{k}" for k in range(8)]
@@ -25,6 +26,8 @@ class TestAlice(SecondMomentContract):
 
 
 class TestAliceWithEveryOption(SecondMomentContract):
+    drawn = 4.0
+
     def make(self, theta0, lr):
         return gc.Alice(
             theta0,
@@ -168,66 +171,7 @@ def test_replays_tell_the_exact_constant_from_the_rounded_one(case):
     assert np.abs(thetas - recorded["mu"]).max() > 5e-8 * travelled
 
 
-# A slow rewrite of section 8
-
-
-def running_average(new, old, weight):
-    return new + weight * (old - new)
-
-
-def slow_length(g, h, rho, eps):
-    """Equation (11) as it is printed."""
-    if g == 0:
-        return 0.0
-    alpha = 3 * rho / (4 * math.pi * (abs(g) + eps))
-    return abs(g) / (alpha + h + math.sqrt(alpha * (alpha + 2 * h)) + eps)
-
-
-def slow_bound(length, g, v, o):
-    unit = {"fixed": 1.0, "sgdm": abs(g), "adam": abs(g) / (math.sqrt(v) + o["eps"])}[o["limiter"]]
-    return min(max(length, o["lr_min"] * unit), o["lr_max"] * unit)
-
-
-def slow_alice(function, theta0, directions, steps, o):
-    """Section 8 line by line, a coordinate at a time; yields a dictionary of lists after every step."""
-    n, directions = len(theta0), iter(directions)
-    mu, nu = list(theta0), list(theta0)
-    G, V, C, R = ([0.0] * n for _ in range(4))
-    beta1, beta2 = o["betas"]
-    P = o["quick_steps"] + 1
-    beta3 = 1 - P * (1 - beta2)
-    for t in range(1, steps + 1):
-        B1, B2, B3 = (min(beta, (t - 1) / t) for beta in (beta1, beta2, beta3))
-        warm_up = t <= 1 / (1 - beta1)
-        full = warm_up or t % P == 0
-        if full:
-            z = next(directions)
-            g_plus = function(np.array([nu[i] + o["length"] * z[i] for i in range(n)]))[1]
-            g_minus = function(np.array([nu[i] - o["length"] * z[i] for i in range(n)]))[1]
-        loss, g_center = function(np.array(nu))
-        for i in range(n):
-            g0 = g_center[i]
-            if full:
-                e = (g_plus[i] - g_minus[i]) / (2 * o["length"])
-                new = {
-                    "zero": abs(e) + o["l2"],
-                    "abs": abs(e) + o["l2"],
-                    "rms": e**2 + o["l2"] ** 2,
-                    "diagonal": z[i] * e + o["l2"],
-                }[o["hessian"]]
-                C[i] = running_average(new, C[i], B3)
-                d = 0.5 * (g_plus[i] + g_minus[i]) - g0
-                R[i] = running_average(2 * d**2 / o["length"], R[i], B3)
-            V[i] = running_average(g0**2, V[i], B2)
-            sign = -1.0 if nu[i] < 0 else 1.0
-            G[i] = running_average(g0 + o["l1"] * sign + o["l2"] * nu[i], G[i], B1)
-            if not warm_up:
-                h = {"zero": 0.0, "abs": C[i], "rms": math.sqrt(abs(C[i])), "diagonal": abs(C[i])}[o["hessian"]]
-                length = slow_length(G[i], h, R[i] if o["glass"] else 0.0, o["eps"])
-                delta = slow_bound(length, G[i], V[i], o) * (-1.0 if G[i] > 0 else 1.0)
-                nu[i] = mu[i] + o["lookahead"] * delta
-                mu[i] = mu[i] + o["step_fraction"] * delta
-        yield {"theta": mu, "lookahead": nu, "gradient": G, "second_moment": V, "curvature": C, "density": R}, loss
+# The slow rewrite of section 8
 
 
 def hinged(seed, n):
