@@ -101,12 +101,12 @@ def crossings_growth(settings: Callable[[int], list[tuple[int, float]]], scale: 
 
 
 def batches(growth: int) -> list[tuple[int, float]]:
-    """Return minibatches that grow, and a distance at which even the small one has crossings."""
-    return [(TRACED_BATCH // 10, TRACED_DISTANCE / 10), (TRACED_BATCH // 10 * growth, TRACED_DISTANCE / 10)]
+    """Return a minibatch that is smaller than usual and one that is `growth` times as large."""
+    return [(TRACED_BATCH // 10, TRACED_DISTANCE), (TRACED_BATCH // 10 * growth, TRACED_DISTANCE)]
 
 
 def distances(growth: int) -> list[tuple[int, float]]:
-    """Return distances that grow, from one with few crossings a sample to one with more than there are units."""
+    """Return a distance with some crossings of every sample, and one with about half as many as there are units."""
     return [(TRACED_BATCH, TRACED_DISTANCE / 10), (TRACED_BATCH, TRACED_DISTANCE / 10 * growth)]
 
 

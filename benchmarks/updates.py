@@ -121,7 +121,13 @@ def full_step(dtype: Float, parameters: int) -> Callable[[], object]:
 
 
 def coordinate_step(dtype: Float, parameters: int) -> Callable[[], object]:
-    """Return the public step, its checks and its new array included."""
+    """Return the public step, its checks included, into an array that is there."""
+    arguments = _step_arguments(dtype, parameters)
+    return partial(gc.quasi_newton_step, *arguments, out=np.empty_like(arguments[0]))
+
+
+def new_coordinate_step(dtype: Float, parameters: int) -> Callable[[], object]:
+    """Return the public step into an array of its own, whose memory the operating system has to clear first."""
     return partial(gc.quasi_newton_step, *_step_arguments(dtype, parameters))
 
 
@@ -154,7 +160,10 @@ def against_adam(side: Callable[[Float, int], Callable[[], object]], scale: Scal
 def joint_step(scale: Scale) -> Measurement:
     """Compare the joint step with the coordinate step."""
     arguments = _step_arguments(np.float64, scale.parameters)
-    joint, coordinate = partial(gc.joint_quasi_newton_step, *arguments), partial(gc.quasi_newton_step, *arguments)
+    out = np.empty_like(arguments[0])
+    joint, coordinate = (
+        partial(step, *arguments, out=out) for step in (gc.joint_quasi_newton_step, gc.quasi_newton_step)
+    )
     return alternate({"joint": clock(joint), "coordinate": clock(coordinate)}, ratio, scale.repetitions)
 
 
@@ -221,7 +230,8 @@ ROWS = (
                 (full_loops, POINTS + CURVATURE + UPDATE),
             ),
             ("alice-full-step", "Alice's full step, all but the evaluations", 1.4, (full_step, FULL_STEP)),
-            ("quasi-newton", "quasi_newton_step", 1.3, (coordinate_step, STEP)),
+            ("quasi-newton", "quasi_newton_step with out", 1.3, (coordinate_step, STEP)),
+            ("quasi-newton-new", "quasi_newton_step, a new array at every call", 1.3, (new_coordinate_step, STEP)),
         )
         for suffix, dtype in DTYPES
     ),
@@ -239,7 +249,7 @@ ROWS = (
         1.5,
         partial(against_adam, quick_step),
     ),
-    Row("joint", "joint_quasi_newton_step, float64", "quasi_newton_step", 12, joint_step),
+    Row("joint", "joint_quasi_newton_step with out, float64", "quasi_newton_step with out", 12, joint_step),
     Row(
         "sizes",
         "Alice's quick step, a parameter, float32, back to back",

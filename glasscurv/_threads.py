@@ -8,13 +8,14 @@ threads are Python's, which compiled loops and NumPy's matrix products let run s
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -22,32 +23,32 @@ from threadpoolctl import ThreadpoolController
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-PIECE = 1 << 16  # entries of the arrays of a loop, at least; to hand a piece over costs some 10 µs
+PIECE = 1 << 17  # entries of a loop that moves data: less is done in the time that it takes to wake a thread
 MANY = 64  # pieces of a loop, at most
 LINE = 1 << 10  # entries whose multiples begin pieces, for the alignment of vectors
 
 
-def parallel(loop: Callable[..., Result], *arguments: object) -> list[Result]:
+def parallel(loop: Callable[..., Result], *arguments: object, piece: int = PIECE) -> list[Result]:
     """Run a loop over vectors, piece by piece on several threads, and return what it returned for each piece.
 
     The first argument is a vector. It is cut, as are all arguments of its length and all in tuples; others are passed
-    as they are.
+    as they are. A piece has about `piece` entries, or more where there would be many pieces.
     """
     first = arguments[0]
     assert isinstance(first, np.ndarray)
     size = first.size
-    if size <= PIECE:
+    if size <= piece:
         return [loop(*arguments)]
 
-    def cut(value: object, piece: slice) -> object:
+    def cut(value: object, part: slice) -> object:
         if isinstance(value, tuple):
-            return tuple(cut(item, piece) for item in value)
-        return value[piece] if isinstance(value, np.ndarray) and value.shape == (size,) else value
+            return tuple(cut(item, part) for item in value)
+        return value[part] if isinstance(value, np.ndarray) and value.shape == (size,) else value
 
-    def run(piece: slice) -> Result:
-        return loop(*(cut(value, piece) for value in arguments))
+    def run(part: slice) -> Result:
+        return loop(*(cut(value, part) for value in arguments))
 
-    return thread_map(run, pieces(size, max(PIECE, -(-size // (MANY * LINE)) * LINE), LINE))
+    return thread_map(run, pieces(size, max(piece, -(-size // (MANY * LINE)) * LINE), LINE))
 
 
 def pieces(size: int, largest: int, multiple: int = 1) -> list[slice]:
@@ -58,31 +59,91 @@ def pieces(size: int, largest: int, multiple: int = 1) -> list[slice]:
 
 
 def thread_map(task: Callable[[Piece], Result], work: Sequence[Piece]) -> list[Result]:
-    """Return ``[task(piece) for piece in work]``; a task may not use threads of this module itself."""
-    helpers = min(num_threads(), len(work)) - 1
+    """Return ``[task(piece) for piece in work]``; after an exception no more pieces are begun."""
+    helpers = min(num_threads(), len(work)) - 1 if len(work) > 1 else 0
     if helpers < 1:
         return [task(piece) for piece in work]
-    results: list[Result | None] = [None] * len(work)
-    numbers = itertools.count()  # its next() is atomic
-
-    def take() -> None:
-        while (number := next(numbers)) < len(work):
-            results[number] = task(work[number])
-
-    futures = [_pool().submit(take) for _ in range(helpers)]
-    try:
-        take()
-    finally:
-        # One that has not begun, behind other callers' tasks, is not needed any more.
-        errors = [future.exception() for future in futures if not future.cancel()]
-    for error in filter(None, errors):
-        raise error
-    return results  # type: ignore[return-value]
+    job = _Job(task, work)
+    shares = [_Share(job) for _ in range(helpers)]
+    _pool.run(shares)
+    job.work_on()
+    for share in shares:
+        share.finish()
+    error, job.error = job.error, None
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # it knows this frame, which should not know it
+    return job.results  # type: ignore[return-value]
 
 
 def num_threads() -> int:
     """Return how many threads BLAS may use: OMP_NUM_THREADS, threadpoolctl and the like then hold for all."""
     return single_threaded_blas.num_threads()
+
+
+class _Job(Generic[Piece, Result]):
+    """The pieces of one `thread_map`, which several threads work on."""
+
+    def __init__(self, task: Callable[[Piece], Result], work: Sequence[Piece]) -> None:
+        self.task, self.work = task, work
+        self.results: list[Result | None] = [None] * len(work)
+        self.error: BaseException | None = None
+        self.floating_point_errors = np.geterr()
+        self._numbers = itertools.count()  # its next() is atomic
+
+    def work_on(self) -> None:
+        """Take pieces until there are no more."""
+        try:
+            while self.error is None and (number := next(self._numbers)) < len(self.work):
+                self.results[number] = self.task(self.work[number])
+        except BaseException as error:  # Ctrl-C too: the other threads are to stop first
+            self.error = error
+
+
+class _Share:
+    """A helper's part in a job, which whoever called for help may take back while it has not begun."""
+
+    def __init__(self, job: _Job[Any, Any]) -> None:
+        self._job, self._taken, self._done = job, threading.Lock(), threading.Lock()
+        self._done.acquire()
+
+    def begin(self) -> None:
+        if self._taken.acquire(blocking=False):
+            with np.errstate(**self._job.floating_point_errors):  # as in the thread that called
+                self._job.work_on()
+            self._done.release()
+
+    def finish(self) -> None:
+        """Wait until nothing more is done, whatever interrupts the wait."""
+        while not self._taken.acquire(blocking=False):
+            try:
+                self._done.acquire()
+                return
+            except BaseException as error:
+                self._job.error = error
+
+
+class _Pool:
+    """Threads that wait for shares; they end with the process."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[_Share] = SimpleQueue()
+        self._lock, self._size = threading.Lock(), 0
+
+    def run(self, shares: list[_Share]) -> None:
+        if self._size < len(shares):
+            with self._lock:
+                for number in range(self._size, len(shares)):
+                    threading.Thread(target=self._serve, name=f"glasscurv-{number}", daemon=True).start()
+                    self._size = number + 1
+        for share in shares:
+            self._queue.put(share)
+
+    def _serve(self) -> None:
+        while True:
+            self._queue.get().begin()
 
 
 class _SingleThreadedBlas:
@@ -93,35 +154,42 @@ class _SingleThreadedBlas:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users, self._threads = 0, 1
+        self._lock, self._local = threading.Lock(), threading.local()
+        self._users, self._numbers = 0, list[int]()
 
     def num_threads(self) -> int:
         with self._lock:
-            return self._threads if self._users else _blas_threads()
+            return max(self._numbers if self._users else _numbers(), default=available_cores())
 
     def __enter__(self) -> None:
         with self._lock:
             if self._users == 0:
-                self._threads = _blas_threads()
-                limit_blas(1)
+                self._numbers = _numbers()
+                _set_numbers([1] * len(self._numbers))
             self._users += 1
+        self._local.users = getattr(self._local, "users", 0) + 1
 
     def __exit__(self, *_: object) -> None:
+        self._local.users -= 1
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                limit_blas(self._threads)
+                _set_numbers(self._numbers)
+
+    def after_fork(self) -> None:
+        """Go on without the other threads of the parent process, which leave their contexts there alone."""
+        left, self._lock, self._users = self._users, threading.Lock(), getattr(self._local, "users", 0)
+        if left and not self._users:
+            _set_numbers(self._numbers)
 
 
 single_threaded_blas = _SingleThreadedBlas()
+_pool = _Pool()
 
 
 def limit_blas(threads: int) -> None:
     """Let BLAS use this many threads from now on."""
-    for library in _blas().lib_controllers:
-        if library.get_num_threads() != threads:
-            library.set_num_threads(threads)
+    _set_numbers([threads] * len(_libraries()))
 
 
 def available_cores() -> int:
@@ -129,24 +197,46 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _blas_threads() -> int:
-    return max((library.get_num_threads() for library in _blas().lib_controllers), default=available_cores())
+class _Library(NamedTuple):
+    """One BLAS: NumPy and SciPy may have their own."""
+
+    get_num_threads: Callable[[], int]
+    set_num_threads: Callable[[int], object]
+
+
+def _numbers() -> list[int]:
+    return [library.get_num_threads() for library in _libraries()]
+
+
+def _set_numbers(numbers: Sequence[int]) -> None:
+    for library, number in zip(_libraries(), numbers, strict=True):
+        library.set_num_threads(number)
 
 
 @cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
+def _libraries() -> list[_Library]:
+    return [_functions(controller) for controller in ThreadpoolController().select(user_api="blas").lib_controllers]
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(available_cores() - 1, 1), thread_name_prefix="glasscurv")
+def _functions(controller: Any) -> _Library:
+    """Return OpenBLAS's own functions, or those of threadpoolctl for another BLAS.
+
+    Those of threadpoolctl take four times as long, and for OpenBLAS let only one thread of the process set the number:
+    what another one asks for is passed over in silence.
+    """
+    if controller.internal_api == "openblas" and controller.threading_layer == "pthreads":
+        library = ctypes.CDLL(controller.filepath)
+        for prefix, suffix in itertools.product(("", "scipy_"), ("", "64_", "_64")):
+            if hasattr(library, f"{prefix}openblas_set_num_threads{suffix}"):
+                return _Library(*(library[f"{prefix}openblas_{verb}_num_threads{suffix}"] for verb in ("get", "set")))
+    return _Library(controller.get_num_threads, controller.set_num_threads)
 
 
 def _after_fork() -> None:
     """Forget the threads of the parent process, which a fork does not copy, and whatever they were doing."""
-    _pool.cache_clear()
-    single_threaded_blas.__init__()  # type: ignore[misc]
+    global _pool
+    _pool = _Pool()
+    single_threaded_blas.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

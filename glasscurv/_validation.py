@@ -4,7 +4,7 @@ Every message names the argument, says what was expected and what came.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -65,24 +65,29 @@ def nonnegative_vector(value: ArrayLike, name: str, size: int) -> FloatArray:
 
 def matrix(value: ArrayLike, name: str, columns: int | None = None) -> FloatArray:
     """Return a finite two-dimensional array, not empty, with `columns` columns where that is given."""
+    return finite(table(value, name, columns), name)
+
+
+def table(value: ArrayLike, name: str, columns: int | None = None) -> FloatArray:
+    """Return a `matrix` that may hold anything: for those who look at every entry anyway."""
     array = real_array(value, name)
     if array.ndim != 2 or array.size == 0 or columns not in (None, array.shape[1]):
         expected = f"(rows, {columns})" if columns is not None else "(rows, columns)"
         raise ValueError(f"{name} must have shape {expected} and hold something, got {array.shape}")
-    return finite(array, name)
+    return array
 
 
-def output(out: FloatArray | None, shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
+def output(out: Any, shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
     """Return `out`, checked to take a result, or a new array if it is None."""
     if out is None:
         return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
-        raise ValueError(
-            f"out must be a contiguous, writeable array of shape {shape} and dtype {np.dtype(dtype)}, got "
-            f"shape {out.shape} and dtype {out.dtype}{'' if out.flags.carray else ', not contiguous or not writeable'}"
+    if not isinstance(out, np.ndarray) or out.dtype != dtype:
+        raise TypeError(
+            f"out must be an array of dtype {np.dtype(dtype)}, got {getattr(out, 'dtype', type(out).__name__)}"
         )
+    if out.shape != shape or not out.flags.carray:
+        layout = "" if out.flags.carray else ", not contiguous or not writeable"
+        raise ValueError(f"out must be contiguous, writeable and of shape {shape}, got shape {out.shape}{layout}")
     return out
 
 

@@ -4,6 +4,7 @@ import math
 
 import mpmath
 import numpy as np
+from scipy.special import log_softmax, softmax
 
 from glasscurv.core import crossings as core
 
@@ -189,7 +190,7 @@ def slow_line(start, gradients, hessian_weights, glass_weights, direction, lengt
 
 
 def signals_on_a_line(found):
-    """∂L/∂(output of the unit) at each crossing of `gc.trace_crossings`, one by one in extended precision."""
+    """∂L/∂(output of the unit) at each crossing, one by one in extended precision, for the mean squared error."""
     net, signals = found.net, []
     first = np.concatenate([[0], np.cumsum(net.layers[1:-1])])
     on = found.active.copy()
@@ -202,7 +203,7 @@ def signals_on_a_line(found):
         for (weights, biases), slope in zip(layers[:-1], slopes, strict=True):
             h = slope * (h @ weights + biases)
         outputs = h @ layers[-1][0] + layers[-1][1]
-        delta = net.loss.derivative(outputs[None], found.y[sample : sample + 1])[0] / len(found.X)
+        delta = 2 * (outputs - found.y[sample]) / found.y.size
         for k in range(len(layers) - 1, layer, -1):
             delta = slopes[k - 1] * (layers[k][0] @ delta)
         signals.append(float(layers[layer][0][unit] @ delta))
@@ -247,3 +248,35 @@ def events_without_shortcuts(theta, change, widths, left_slope, right_slope, x):
         time, (layer, unit) = soonest, where
         on[layer][unit] ^= True
         rows.append((time, layer, unit, on[layer][unit], core.slope(polynomials[layer][:, unit].copy(), time)))
+
+
+def cross_entropy(outputs, y):
+    """Mean of −log p_y over the rows, and its derivative (p − onehot(y))/b."""
+    rows = np.arange(len(y))
+    derivative = softmax(outputs, axis=1)
+    derivative[rows, y] -= 1
+    return -float(log_softmax(outputs, axis=1)[rows, y].mean()), derivative / len(y)
+
+
+def squared_error(outputs, y):
+    """Mean of (f − y)² over rows and outputs, and its derivative."""
+    residual = outputs - y.reshape(outputs.shape)
+    return float(np.mean(residual**2)), residual * residual.dtype.type(2 / residual.size)
+
+
+def backpropagation(net, theta, X, y):
+    """Loss and gradient of a network, layer by layer, a new array for everything."""
+    layers = net.unflatten(theta)
+    inputs, preactivations = [X.astype(theta.dtype)], []
+    for weights, biases in layers:
+        preactivations.append(inputs[-1] @ weights + biases)
+        inputs.append(net.activation.value(preactivations[-1]))
+    known = {"cross_entropy": cross_entropy, "mse": squared_error}.get(net.loss.name)
+    outputs = preactivations[-1]
+    loss, delta = known(outputs, y) if known else (net.loss.value(outputs, y), net.loss.derivative(outputs, y))
+    parts = []
+    for k in reversed(range(len(layers))):
+        parts = [(inputs[k].T @ delta).ravel(), delta.sum(axis=0), *parts]
+        if k:
+            delta = delta @ layers[k][0].T * net.activation.derivative(preactivations[k - 1])
+    return loss, np.concatenate(parts).astype(theta.dtype)

@@ -171,6 +171,7 @@ EXPECTED = {
     # A direction written afresh, two copies of a gradient, and a check.
     "alice-full-step-f32": 4 / (26 + 2 + 2 * 3 + 1),
     "quasi-newton-f32": 4 / 5,
+    "quasi-newton-new-f64": 4 / 5,
     "joint": 1.0,
     "sizes": 10.0,
     "sizes-cold": 10.0,

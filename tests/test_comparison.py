@@ -68,6 +68,22 @@ def same(one, other, ignore=("seconds",)):
     return type(one) is type(other) and one == other
 
 
+def test_gradients_of_minibatches_share_a_buffer_and_those_that_scipy_keeps_do_not():
+    class Buffered(gc.MLP):
+        seen = []  # noqa: RUF012
+
+        def value_and_grad(self, theta, X, y, out=None):
+            self.seen.append(out)
+            return super().value_and_grad(theta, X, y, out)
+
+    network = Buffered(NET.layers, NET.activation)
+    for method in ("sgd:lr=0.1", "lbfgs"):
+        assert same(trial_of(method, network), trial_of(method))
+    shared = [id(out) for out in Buffered.seen if out is not None]
+    assert len(set(shared)) == 1
+    assert Buffered.seen[-1] is None
+
+
 # Starts and budgets
 
 

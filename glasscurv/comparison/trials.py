@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from glasscurv.comparison.methods import LBFGS, OPTIMIZERS, Method, lbfgs_option
 from glasscurv.comparison.results import Trial
 from glasscurv.data import Split
 from glasscurv.networks import MLP
-from glasscurv.training.data import evaluate
+from glasscurv.training.data import evaluate, gradient_into
 
 Metric = Literal["validation_loss", "validation_accuracy", "loss"]
 METRICS: dict[str, int] = {"validation_loss": 1, "validation_accuracy": -1, "loss": 1}
@@ -89,6 +89,7 @@ def run_trial(setting: Setting, task: Task) -> Trial:
     with _one_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         try:
             record.add(0, 0, network.value(theta0, X, y), theta0)
+            _compile_gradient(network, theta0, X[:1], y[:1])
             if task.method.optimizer == LBFGS:
                 _run_lbfgs(setting, task.method, theta0, record)
             else:
@@ -145,16 +146,16 @@ class _Spent(Exception):  # noqa: N818 (no error)
 
 
 class _Gradients:
-    """The network's gradients, as many as the budget allows."""
+    """Gradients, as many as the budget allows."""
 
-    def __init__(self, network: MLP, budget: int) -> None:
-        self.network, self.budget, self.taken = network, budget, 0
+    def __init__(self, value_and_grad: Callable[..., tuple[float, FloatArray]], budget: int) -> None:
+        self.value_and_grad, self.budget, self.taken = value_and_grad, budget, 0
 
     def __call__(self, theta: FloatArray, X: FloatArray, y: NDArray[Any]) -> tuple[float, FloatArray]:
         if self.taken == self.budget:
             raise _Spent
         self.taken += 1
-        return self.network.value_and_grad(theta, X, y)
+        return self.value_and_grad(theta, X, y)
 
 
 def _run_minibatches(
@@ -166,7 +167,8 @@ def _run_minibatches(
     record: _Record,
 ) -> None:
     X, y, _, _ = setting.split
-    gradients, every, recorded = _Gradients(setting.network, setting.budget), setting.every, 0
+    value_and_grad = gradient_into(np.empty_like(theta0), setting.network)
+    gradients, every, recorded = _Gradients(value_and_grad, setting.budget), setting.every, 0
     losses: deque[float] = deque(maxlen=setting.batches)
     _compile(task, theta0)
     optimizer = make_optimizer(task.method.optimizer, theta0, task.lr, task.method.options, directions)
@@ -195,6 +197,11 @@ def _minibatches(rows: int, batch_size: int, rng: np.random.Generator) -> Iterat
         yield from (order[start : start + batch_size] for start in range(0, rows, batch_size))
 
 
+def _compile_gradient(network: MLP, theta0: FloatArray, X: FloatArray, y: NDArray[Any]) -> None:
+    """Compile the loops of a network, with a gradient that nobody counts."""
+    MLP(network.layers, network.activation, network.loss).value_and_grad(theta0, X, y)
+
+
 def _compile(task: Task, theta0: FloatArray) -> None:
     """Compile the loops of an optimizer, with steps that leave no trace."""
     name, options = task.method.optimizer, dict(task.method.options)
@@ -209,7 +216,10 @@ def _compile(task: Task, theta0: FloatArray) -> None:
 
 def _run_lbfgs(setting: Setting, method: Method, theta0: FloatArray, record: _Record) -> None:
     X, y, _, _ = setting.split
-    gradients, iterations = _Gradients(setting.network, setting.epochs), 0  # each costs an epoch of minibatches
+    gradients, iterations = (
+        _Gradients(setting.network.value_and_grad, setting.epochs),
+        0,
+    )  # each costs an epoch of minibatches
 
     def callback(intermediate_result: OptimizeResult) -> None:
         nonlocal iterations

@@ -32,6 +32,9 @@ MANY_CROSSINGS = 40
 NEGLIGIBLE_DENSITY = 1e-3
 """Share of the mean density below which a coordinate says nothing of the number of crossings."""
 
+PIECE = 1 << 15
+"""Coordinates whose statistics are worth a thread."""
+
 SMALL_CONTAMINATION = 0.1
 """Share of the density beyond which the smooth part of the loss spoils the interval."""
 
@@ -283,7 +286,7 @@ def estimate_curvature(
         for direction, rows in map_(on_lines, random_lines(source, count, law, all_stops)):
             on_line = rows[: len(stops)]
             weights = (hessian_weights, glass_weights, direction, sigma, center.resolution)
-            parts = parallel(core.accumulate_curvature, center.start, *weights, *sums, on_line)
+            parts = parallel(core.accumulate_curvature, center.start, *weights, *sums, on_line, piece=PIECE)
             totals.append(np.sum(parts, axis=0))
             if second is not None:
                 # Dead units and layers that do not jump have next to no density and would count as silent.

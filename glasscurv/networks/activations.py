@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, ndtr
@@ -66,14 +67,23 @@ def leaky_relu(negative_slope: float = 0.01) -> Activation:
     array([-1.,  3.])
     """
     slope = number(negative_slope, "negative_slope")
+    return Activation("leaky_relu", _LeakyValue(slope), _LeakyDerivative(slope), np.zeros_like, slope, 1.0)
 
-    def value(x: FloatArray) -> FloatArray:
-        return np.where(x > 0, x, x.dtype.type(slope) * x)
 
-    def derivative(x: FloatArray) -> FloatArray:
-        return np.where(x > 0, x.dtype.type(1), x.dtype.type(slope))
+@dataclass(frozen=True)
+class _LeakyValue:
+    slope: float
 
-    return Activation("leaky_relu", value, derivative, np.zeros_like, slope, 1.0)
+    def __call__(self, x: FloatArray) -> FloatArray:
+        return np.where(x > 0, x, x.dtype.type(self.slope) * x)
+
+
+@dataclass(frozen=True)
+class _LeakyDerivative:
+    slope: float
+
+    def __call__(self, x: FloatArray) -> FloatArray:
+        return np.where(x > 0, x.dtype.type(1), x.dtype.type(self.slope))
 
 
 def _relu(x: FloatArray) -> FloatArray:
@@ -82,6 +92,20 @@ def _relu(x: FloatArray) -> FloatArray:
 
 def _relu_derivative(x: FloatArray) -> FloatArray:
     return (x > 0).astype(x.dtype)
+
+
+def straight_slopes(activation: Activation, dtype: np.dtype[Any]) -> tuple[np.floating[Any], np.floating[Any]] | None:
+    """Return α and β where value and derivative are this module's own of a ReLU, leaky or not; None otherwise.
+
+    Compiled loops may then stand in for them. `left_slope` and `right_slope` do not tell: a function with a kink may
+    bend elsewhere.
+    """
+    value, derivative = activation.value, activation.derivative
+    if value is _relu and derivative is _relu_derivative:
+        return dtype.type(0), dtype.type(1)
+    if isinstance(value, _LeakyValue) and derivative == _LeakyDerivative(value.slope):
+        return dtype.type(value.slope), dtype.type(1)
+    return None
 
 
 def _tanh(x: FloatArray) -> FloatArray:

@@ -7,17 +7,22 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from glasscurv._typing import FloatArray
 from glasscurv._validation import finite, real_array
+from glasscurv.core import networks as core
 
 
 @runtime_checkable
 class Loss(Protocol):
     """A mean over the minibatch of a loss of outputs f (b, k) and targets.
 
-    `glasscurv.MLP` takes any object with these members.
+    `glasscurv.MLP` takes any object with these members. A class may have one more, which makes it fast: a method
+    ``row_losses(outputs, y, b, losses, delta)`` gets the outputs (r, k) and targets of some rows of a minibatch of b
+    rows, writes the loss of each row into `losses` (r,), float64, and 1/b times its derivative into `delta` (r, k).
+    Several threads may call it at the same time. Subclasses do not inherit it, as
+    they may change the rest.
 
     Examples
     --------
@@ -57,24 +62,28 @@ class CrossEntropy:
     def targets(self, y: ArrayLike, outputs: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return integer labels (b,) in 0 … k − 1."""
         labels = np.asarray(y)
-        if not np.issubdtype(labels.dtype, np.integer):
+        if labels.dtype.kind not in "iu":
             raise TypeError(f"y must be integer labels for cross_entropy, got dtype {labels.dtype}")
         if labels.shape != (outputs[0],):
             raise ValueError(f"y must have shape ({outputs[0]},) like the rows of X, got {labels.shape}")
-        if labels.min() < 0 or labels.max() >= outputs[1]:
+        whole = np.ascontiguousarray(labels, np.intp)
+        if not core.are_labels(whole, outputs[1]):
             raise ValueError(f"y must hold labels 0 to {outputs[1] - 1}, got {labels.min()} to {labels.max()}")
-        return labels
+        return whole
 
     def value(self, outputs: FloatArray, y: NDArray[Any]) -> float:
         """Return the mean of −log p_y."""
-        return -float(log_softmax(outputs, axis=1)[np.arange(len(y)), y].mean())
+        return _by_rows(self, outputs, y)[0]
 
     def derivative(self, outputs: FloatArray, y: NDArray[Any]) -> FloatArray:
         """Return (p − onehot(y))/b."""
-        delta: FloatArray = softmax(outputs, axis=1)
-        delta[np.arange(len(y)), y] -= 1
-        delta /= len(y)
-        return delta
+        return _by_rows(self, outputs, y)[1]
+
+    def row_losses(
+        self, outputs: FloatArray, y: NDArray[Any], rows: int, losses: FloatArray, delta: FloatArray
+    ) -> None:
+        """Write −log p_y of some of the minibatch's rows, and (p − onehot(y))/b."""
+        core.cross_entropy(outputs, y, outputs.dtype.type(1 / rows), losses, delta)
 
     def hessian_product(self, outputs: FloatArray, change: FloatArray, y: NDArray[Any]) -> FloatArray:
         """Return (diag(p) − ppᵀ) change / b, row by row."""
@@ -101,17 +110,30 @@ class MeanSquaredError:
 
     def value(self, outputs: FloatArray, y: NDArray[Any]) -> float:
         """Return mean((f − y)²)."""
-        return float(np.mean(np.square(outputs - y)))
+        return _by_rows(self, outputs, y)[0]
 
     def derivative(self, outputs: FloatArray, y: NDArray[Any]) -> FloatArray:
         """Return 2 (f − y)/(bk)."""
-        delta: FloatArray = (outputs - y) * outputs.dtype.type(2 / outputs.size)
-        return delta
+        return _by_rows(self, outputs, y)[1]
+
+    def row_losses(
+        self, outputs: FloatArray, y: NDArray[Any], rows: int, losses: FloatArray, delta: FloatArray
+    ) -> None:
+        """Write mean((f − y)²) of some of the minibatch's rows, and 2 (f − y)/(bk)."""
+        core.squared_error(outputs, y, outputs.dtype.type(2 / (rows * outputs.shape[1])), losses, delta)
 
     def hessian_product(self, outputs: FloatArray, change: FloatArray, y: NDArray[Any]) -> FloatArray:
         """Return 2 change/(bk)."""
         result: FloatArray = change * outputs.dtype.type(2 / outputs.size)
         return result
+
+
+def _by_rows(loss: CrossEntropy | MeanSquaredError, outputs: FloatArray, y: NDArray[Any]) -> tuple[float, FloatArray]:
+    """Return loss and derivative."""
+    rows, columns = outputs.shape
+    losses, delta = np.empty(rows), np.empty((rows, columns), outputs.dtype)
+    loss.row_losses(outputs, loss.targets(y, (rows, columns), outputs.dtype), rows, losses, delta)
+    return float(losses.mean()), delta
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": CrossEntropy(), "mse": MeanSquaredError()}

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from glasscurv._threads import single_threaded_blas, thread_map
 from glasscurv._typing import FloatArray, RngLike
-from glasscurv._validation import choice, finite, generator, integer, matrix, real_array
-from glasscurv.networks.activations import ACTIVATIONS, Activation
+from glasscurv._validation import choice, finite, generator, integer, matrix, output, real_array, table
+from glasscurv.core import networks as core
+from glasscurv.networks.activations import ACTIVATIONS, Activation, straight_slopes
 from glasscurv.networks.losses import LOSSES, Loss
+from glasscurv.networks.workspace import Block, Panel, Workspace, empty_panel, panels
 
 Layer = tuple[FloatArray, FloatArray]
+KEPT = 2  # workspaces of a thread: for a minibatch, and for the last one of an epoch
 
 
 class MLP:
@@ -82,6 +89,14 @@ class MLP:
             self.groups[f"layer{number}"] = slice(start, stop)
             start = stop
         self.size = start
+        self._local = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()
 
     def __repr__(self) -> str:
         return f"MLP({self.layers}, activation={self.activation.name!r}, loss={self.loss.name!r})"
@@ -135,12 +150,16 @@ class MLP:
 
     def preactivations(self, theta: ArrayLike, X: ArrayLike) -> list[FloatArray]:
         """Return the pre-activations of every layer, (b, width) each; the last are the outputs."""
-        parameters = self._parameters(theta)
-        return self._forward(parameters, self._inputs(X, parameters.dtype))[0]
+        parameters, inputs = self._parameters(theta), self._inputs(X)
+        layers, work = self._matrices(parameters), Workspace(self.layers, len(inputs), parameters.dtype)
+        with single_threaded_blas:
+            thread_map(partial(self._pass_forward, layers, inputs), work.panels)
+        return work.preactivations
 
     def outputs(self, theta: ArrayLike, X: ArrayLike) -> FloatArray:
         """Return the outputs (b, k) of the last layer: logits, or predicted values."""
-        return self.preactivations(theta, X)[-1]
+        parameters, inputs = self._parameters(theta), self._inputs(X)
+        return self._outputs(parameters, inputs)
 
     def predict(self, theta: ArrayLike, X: ArrayLike) -> NDArray[Any]:
         """Return labels (b,) for cross-entropy; values (b, k), or (b,) when k = 1, for mean squared error."""
@@ -153,9 +172,11 @@ class MLP:
     def value(self, theta: ArrayLike, X: ArrayLike, y: ArrayLike) -> float:
         """Return the mean loss over the rows of X; arguments as in `value_and_grad`."""
         parameters, inputs, targets = self._arguments(theta, X, y)
-        return self.loss.value(self._forward(parameters, inputs)[0][-1], targets)
+        return self.loss.value(self._outputs(parameters, inputs), targets)
 
-    def value_and_grad(self, theta: ArrayLike, X: ArrayLike, y: ArrayLike) -> tuple[float, FloatArray]:
+    def value_and_grad(
+        self, theta: ArrayLike, X: ArrayLike, y: ArrayLike, out: FloatArray | None = None
+    ) -> tuple[float, FloatArray]:
         """Return the mean loss and its gradient by backpropagation.
 
         Parameters
@@ -166,6 +187,9 @@ class MLP:
             Inputs.
         y : (b,) integers, or (b, k) array_like for mean squared error
             Targets.
+        out : (n,) array, optional
+            Contiguous array of the dtype of the parameters, which gets the gradient. By default the gradient is a new
+            array.
 
         Returns
         -------
@@ -175,21 +199,42 @@ class MLP:
         Raises
         ------
         ValueError, TypeError
-            Shapes or labels that do not fit the network.
+            Shapes or labels that do not fit the network, or an `out` that cannot take the gradient.
+
+        Notes
+        -----
+        The result is the same, bit for bit, whatever the number of threads. Arrays of the size of the minibatch are
+        kept from call to call, a set for each thread that calls.
         """
         parameters, inputs, targets = self._arguments(theta, X, y)
-        preactivations, activations = self._forward(parameters, inputs)
-        gradient = np.empty_like(parameters)
-        slots = self.unflatten(gradient)
-        delta = self.loss.derivative(preactivations[-1], targets)
-        layers = self.unflatten(parameters)
-        for k in reversed(range(len(layers))):
-            np.matmul(activations[k].T, delta, out=slots[k][0])
-            np.sum(delta, axis=0, out=slots[k][1])
-            if k:
-                delta = delta @ layers[k][0].T
-                delta *= self.activation.derivative(preactivations[k - 1])
-        return self.loss.value(preactivations[-1], targets), gradient
+        gradient = output(out, parameters.shape, parameters.dtype)
+        layers, slots = self._matrices(parameters), self._matrices(gradient)
+        work = self._take_workspace(len(inputs), parameters.dtype)
+        row_losses: Callable[..., None] | None = vars(type(self.loss)).get("row_losses")
+
+        def through(panel: Panel, row_losses: Callable[..., None]) -> None:
+            self._pass_forward(layers, inputs, panel)
+            losses, delta = work.losses[panel.rows], panel.deltas[-1]
+            row_losses(self.loss, panel.preactivations[-1], targets[panel.rows], len(inputs), losses, delta)
+            self._pass_backward(layers, panel)
+
+        def add_up(block: Block) -> None:
+            np.matmul(block.inputs, block.deltas, out=slots[block.layer][block.rows])
+
+        share = _map(work)
+        with single_threaded_blas:
+            if row_losses is not None:
+                share(partial(through, row_losses=row_losses), work.panels)
+                loss = float(work.losses.mean())
+            else:
+                share(partial(self._pass_forward, layers, inputs), work.panels)
+                outputs = work.preactivations[-1].copy()  # the loss may keep it
+                loss = self.loss.value(outputs, targets)
+                work.deltas[-1][:] = self.loss.derivative(outputs, targets)
+                share(partial(self._pass_backward, layers), work.panels)
+            share(add_up, work.blocks)
+        self._keep_workspace(work)
+        return loss, gradient
 
     def hessian_vector(self, theta: ArrayLike, v: ArrayLike, X: ArrayLike, y: ArrayLike) -> FloatArray:
         """Return the exact Hessian-vector product Hv by Pearlmutter's forward-over-reverse differentiation.
@@ -221,52 +266,103 @@ class MLP:
         if direction.shape != (self.size,):
             raise ValueError(f"v must have shape ({self.size},), got {direction.shape}")
         finite(direction, "v")
-        layers, changes = self.unflatten(parameters), self.unflatten(direction.astype(parameters.dtype))
-        preactivations, activations = self._forward(parameters, inputs)
-        # Forward: derivatives along v of pre-activations (dy) and activations (dx).
-        dx, dys, dxs = np.zeros_like(inputs), [], []
-        for k, ((weights, _), (dw, db)) in enumerate(zip(layers, changes, strict=True)):
-            dxs.append(dx)
-            dys.append(dx @ weights + activations[k] @ dw + db)
-            if k < len(layers) - 1:
-                dx = self.activation.derivative(preactivations[k]) * dys[k]
-        # Backward: delta = ∂L/∂y as in backpropagation, and its derivative ddelta along v.
+        layers, changes = self._matrices(parameters), self._matrices(direction.astype(parameters.dtype))
         product = np.empty_like(parameters)
-        slots = self.unflatten(product)
-        delta = self.loss.derivative(preactivations[-1], targets)
-        ddelta = self.loss.hessian_product(preactivations[-1], dys[-1], targets)
-        for k in reversed(range(len(layers))):
-            slots[k][0][:] = activations[k].T @ ddelta + dxs[k].T @ delta
-            slots[k][1][:] = ddelta.sum(axis=0)
-            if k:
-                y_below = preactivations[k - 1]
-                signal, dsignal = delta @ layers[k][0].T, ddelta @ layers[k][0].T + delta @ changes[k][0].T
-                slope = self.activation.derivative(y_below)
-                bend = self.activation.second_derivative(y_below)
-                delta, ddelta = signal * slope, dsignal * slope + signal * bend * dys[k - 1]
+        slots = self._matrices(product)
+        # In `tangent` everything is the derivative along v of what is in `work`.
+        work, tangent = (Workspace(self.layers, len(inputs), parameters.dtype) for _ in range(2))
+
+        def forward(pair: tuple[Panel, Panel]) -> None:
+            panel, change = pair
+            self._pass_forward(layers, inputs, panel)
+            change.inputs[0][:] = 0
+            for k, y in enumerate(panel.preactivations):
+                np.matmul(change.inputs[k], layers[k], out=change.preactivations[k])
+                change.preactivations[k] += panel.inputs[k] @ changes[k]
+                if k < len(layers) - 1:
+                    change.inputs[k + 1][:, :-1] = self.activation.derivative(y) * change.preactivations[k]
+                    change.inputs[k + 1][:, -1] = 0
+
+        def backward(pair: tuple[Panel, Panel]) -> None:
+            panel, change = pair
+            for k in range(len(layers) - 1, 0, -1):
+                weights, dweights, y = layers[k][:-1], changes[k][:-1], panel.preactivations[k - 1]
+                signal = panel.deltas[k] @ weights.T
+                dsignal = change.deltas[k] @ weights.T + panel.deltas[k] @ dweights.T
+                slope, bend = self.activation.derivative(y), self.activation.second_derivative(y)
+                panel.deltas[k - 1][:] = signal * slope
+                change.deltas[k - 1][:] = dsignal * slope + signal * bend * change.preactivations[k - 1]
+
+        def add_up(pair: tuple[Block, Block]) -> None:
+            block, change = pair
+            slots[block.layer][block.rows] = block.inputs @ change.deltas + change.inputs @ block.deltas
+
+        share, pairs = _map(work), list(zip(work.panels, tangent.panels, strict=True))
+        with single_threaded_blas:
+            share(forward, pairs)
+            outputs, change = work.preactivations[-1], tangent.preactivations[-1]
+            work.deltas[-1][:] = self.loss.derivative(outputs, targets)
+            tangent.deltas[-1][:] = self.loss.hessian_product(outputs, change, targets)
+            share(backward, pairs)
+            share(add_up, list(zip(work.blocks, tangent.blocks, strict=True)))
         return product
 
     def check_data(self, X: ArrayLike, y: ArrayLike) -> None:
         """Raise what `value_and_grad` would raise for these inputs and targets."""
-        inputs = self._inputs(X, np.dtype(np.float64))
+        inputs = matrix(X, "X", self.layers[0])
         self.loss.targets(y, (len(inputs), self.layers[-1]), np.dtype(np.float64))
 
-    def _forward(self, theta: FloatArray, X: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
-        """Pre-activations of every layer and the inputs to every layer."""
-        activations: list[FloatArray] = [X]
-        preactivations: list[FloatArray] = []
-        layers = self.unflatten(theta)
-        for k, (weights, biases) in enumerate(layers):
-            preactivation = activations[k] @ weights
-            preactivation += biases
-            preactivations.append(preactivation)
-            if k < len(layers) - 1:
-                activations.append(self.activation.value(preactivation))
-        return preactivations, activations
+    def _outputs(self, theta: FloatArray, X: FloatArray) -> FloatArray:
+        """Return the outputs (b, k), without keeping what leads to them for more rows than a panel's."""
+        layers, outputs = self._matrices(theta), np.empty((len(X), self.layers[-1]), theta.dtype)
+
+        def forward(rows: slice) -> None:
+            panel = empty_panel(self.layers, rows, theta.dtype)
+            self._pass_forward(layers, X, panel)
+            outputs[rows] = panel.preactivations[-1]
+
+        with single_threaded_blas:
+            thread_map(forward, panels(len(X), self.size))
+        return outputs
+
+    def _pass_forward(self, layers: list[FloatArray], X: FloatArray, panel: Panel) -> None:
+        """Compute pre-activations and inputs of every layer."""
+        if not core.copy_rows(X[panel.rows], panel.inputs[0]):
+            finite(X, "X")
+        slopes = straight_slopes(self.activation, panel.inputs[0].dtype)
+        for k, (x, y) in enumerate(zip(panel.inputs, panel.preactivations, strict=True)):
+            np.matmul(x, layers[k], out=y)
+            if k == len(layers) - 1:
+                break
+            if slopes is not None:
+                core.kinked_value(y, *slopes, panel.inputs[k + 1])
+            else:
+                panel.inputs[k + 1][:, :-1] = self.activation.value(y)
+
+    def _pass_backward(self, layers: list[FloatArray], panel: Panel) -> None:
+        """Compute the derivatives of the loss by the pre-activations, from those of the last layer."""
+        slopes = straight_slopes(self.activation, panel.inputs[0].dtype)
+        for k in range(len(layers) - 1, 0, -1):
+            signal, delta, y = panel.signals[k - 1], panel.deltas[k - 1], panel.preactivations[k - 1]
+            np.matmul(layers[k][:-1], panel.deltas[k].T, out=signal)
+            if slopes is not None:
+                core.kinked_derivative(y, *slopes, signal, delta)
+            else:
+                np.multiply(signal.T, self.activation.derivative(y), out=delta)
+
+    def _take_workspace(self, rows: int, dtype: np.dtype[Any]) -> Workspace:
+        """Return a workspace that is this call's until it is given back: one of this thread, or a new one."""
+        kept = self._local.__dict__.setdefault("workspaces", {})
+        return kept.pop((rows, dtype), None) or Workspace(self.layers, rows, dtype)
+
+    def _keep_workspace(self, work: Workspace) -> None:
+        kept = self._local.workspaces
+        kept[len(work.losses), work.deltas[0].dtype] = work
+        if len(kept) > KEPT:
+            del kept[next(iter(kept))]
 
     def _arguments(self, theta: ArrayLike, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray, NDArray[Any]]:
-        parameters = self._parameters(theta)
-        inputs = self._inputs(X, parameters.dtype)
+        parameters, inputs = self._parameters(theta), self._inputs(X)
         return parameters, inputs, self.loss.targets(y, (len(inputs), self.layers[-1]), parameters.dtype)
 
     def _parameters(self, theta: ArrayLike) -> FloatArray:
@@ -275,10 +371,27 @@ class MLP:
         parameters = real_array(theta, "theta")
         if parameters.shape != (self.size,):
             raise ValueError(f"theta must have shape ({self.size},), got {parameters.shape}")
-        return parameters
+        return np.ascontiguousarray(parameters)
 
-    def _inputs(self, X: ArrayLike, dtype: np.dtype[Any]) -> FloatArray:
-        return matrix(X, "X", self.layers[0]).astype(dtype, copy=False)
+    def _inputs(self, X: ArrayLike) -> FloatArray:
+        """Return X, checked but for a nan or an infinity, which the pass forward looks for."""
+        return table(X, "X", self.layers[0])
+
+    def _matrices(self, theta: FloatArray) -> list[FloatArray]:
+        """Return views (inputs + 1, outputs) of every layer into theta: the weights, and the biases below them."""
+        return [
+            theta[group].reshape(-1, fan_out)
+            for group, fan_out in zip(self.groups.values(), self.layers[1:], strict=True)
+        ]
 
     def _shapes(self) -> list[tuple[int, int]]:
-        return list(zip(self.layers[:-1], self.layers[1:], strict=True))
+        return list(pairwise(self.layers))
+
+
+def _map(work: Workspace) -> Callable[[Callable[[Any], None], Sequence[Any]], object]:
+    return _in_turn if work.alone else thread_map
+
+
+def _in_turn(task: Callable[[Any], None], pieces: Sequence[Any]) -> None:
+    for piece in pieces:
+        task(piece)

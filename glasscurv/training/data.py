@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +37,12 @@ def validation_data(
         raise ValueError(f"validation must be a pair (X, y), got {type(validation).__name__}") from error
     network.check_data(X, y)
     return matrix(X, "X"), np.asarray(y)
+
+
+def gradient_into(buffer: FloatArray, network: MLP) -> Callable[..., tuple[float, FloatArray]]:
+    """Return the network's `value_and_grad` with `buffer` for its gradients, if it takes one: a subclass may not."""
+    function = network.value_and_grad
+    return partial(function, out=buffer) if "out" in inspect.signature(function).parameters else function
 
 
 def evaluate(network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None) -> dict[str, float]:

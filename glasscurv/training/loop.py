@@ -19,7 +19,7 @@ from glasscurv._validation import function, generator, integer
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Optimizer
 from glasscurv.training.checkpoint import CheckpointFile, describe, previous, read_run
-from glasscurv.training.data import digest, evaluate, training_data, validation_data
+from glasscurv.training.data import digest, evaluate, gradient_into, training_data, validation_data
 from glasscurv.training.history import EpochRecord, History, Recorder, Status
 from glasscurv.training.snapshots import Snapshots
 
@@ -197,6 +197,7 @@ class _Run:
         self.schedule, self.snapshots, self.callback = schedule, snapshots, callback
         self.file, self.every = file, every
         self.recorder = Recorder(validation is not None, network.loss.name == "cross_entropy")
+        self.value_and_grad = gradient_into(np.empty_like(optimizer.theta), network)
         self.batches = -(-len(X) // batch_size)
         self.position = 0  # minibatches taken of this epoch
         self.order: NDArray[np.intp] | None = None
@@ -258,7 +259,7 @@ class _Run:
             self.optimizer.lr = self.schedule(self.steps)
 
         def value_and_grad(theta: FloatArray) -> tuple[float, FloatArray]:
-            return self.network.value_and_grad(theta, X, y)
+            return self.value_and_grad(theta, X, y)
 
         # Whoever handles interrupts, none comes between a step and its record.
         with deferred_interrupts() as interrupts:

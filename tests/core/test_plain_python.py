@@ -9,7 +9,7 @@ import pytest
 
 import glasscurv.core
 from glasscurv._jit import entries, entry, jit
-from glasscurv.core import crossings, glass, optimizers, statistics, steps, vectors
+from glasscurv.core import crossings, glass, networks, optimizers, statistics, steps, vectors
 
 N = 7
 
@@ -92,7 +92,25 @@ def cases(dtype):
     yield statistics.second_length, (center, (plus, minus), weights[1], minus, plus, 0.1, 0.01, 1e-16, 0.01)
     yield statistics.squared_contrasts, (float(center[0]), (plus, minus), weights[1], 0)
     yield statistics.contrast_noise, (weights[1],)
+    yield from network_cases(dtype)
     yield from crossing_cases()
+
+
+def network_cases(dtype):
+    rng = np.random.default_rng(3)
+    y, targets = rng.normal(size=(2, 3, 4)).astype(dtype)
+    y[0, :2] = -np.inf, np.inf
+    out = np.zeros((3, 5), dtype)
+    yield networks.copy_rows, (targets.astype(np.float64), out)
+    yield networks.copy_rows, (y, out)
+    for labels in ([0, 3], [0, 4], [-1, 0]):
+        yield networks.are_labels, (np.array(labels), 4)
+    for left in (0.0, -0.5):
+        yield networks.kinked_value, (y, dtype(left), dtype(1.0), out)
+        yield networks.kinked_derivative, (y, dtype(left), dtype(1.0), targets.T.copy(), out[:, :4].copy())
+    losses, delta = np.zeros(3), np.zeros((3, 4), dtype)
+    yield networks.cross_entropy, (targets, np.array([3, 0, 1]), dtype(0.3), losses, delta)
+    yield networks.squared_error, (targets, 2 * targets, dtype(0.3), losses, delta)
 
 
 def crossing_cases():
@@ -188,7 +206,8 @@ def test_every_compiled_function_is_covered():
         loops = {
             name: value
             for name, value in namespace.items()
-            if callable(value) and name not in ("jit", "entry", "entries", "Any", "FloatArray", "NDArray", "Layer")
+            if callable(value)
+            and name not in ("jit", "entry", "entries", "Any", "FloatArray", "NDArray", "Layer", "Number")
         }
         for name, value in loops.items():
             assert value in tested or name in scalars, f"core.{module.name}.{name} is not tested"

@@ -1,12 +1,22 @@
+import copy
+import multiprocessing
+import pickle
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
 import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import glasscurv as gc
-from glasscurv.networks import ACTIVATIONS, LOSSES, Activation, leaky_relu
+from glasscurv._workers import ordered_map
+from glasscurv.networks import ACTIVATIONS, LOSSES, Activation, leaky_relu, workspace
+from tests.oracles import backpropagation
 
 NAMES = list(ACTIVATIONS)
 SMOOTH = ["tanh", "silu", "gelu"]
@@ -546,3 +556,288 @@ def test_a_network_says_what_it_is():
 def test_widths_must_be_a_sequence():
     with pytest.raises(TypeError, match="layers must be a sequence of integers, got int"):
         gc.MLP(3)
+
+
+# The fast passes against the plain ones
+
+
+@dataclass(frozen=True)
+class Cubic:
+    """A loss that is no mean over rows, with nothing but the members of the protocol."""
+
+    name: str = "cubic"
+
+    def targets(self, y, outputs, dtype):
+        return np.asarray(y, dtype).reshape(outputs)
+
+    def value(self, outputs, y):
+        return float(np.sum(outputs * y, dtype=np.float64)) ** 3
+
+    def derivative(self, outputs, y):
+        return (3 * np.sum(outputs * y) ** 2 * y).astype(outputs.dtype)
+
+    def hessian_product(self, outputs, change, y):
+        return 6 * np.sum(outputs * y) * np.sum(change * y) * y
+
+
+SQUARE = Activation("square", np.square, lambda x: 2 * x, lambda x: 2 * np.ones_like(x))
+LAYOUTS = {
+    "plain": lambda X: X,
+    "columns first": np.asfortranarray,
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+    "backwards": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
+    "read-only": lambda X: np.broadcast_to(X, X.shape),
+}
+
+
+@pytest.mark.parametrize("work", [workspace.WORK, 1])  # one piece, many
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_value_and_gradient_are_those_of_plain_backpropagation(dtype, work, monkeypatch):
+    monkeypatch.setattr(workspace, "WORK", work)
+    activations = [*ACTIVATIONS, leaky_relu(-0.5), leaky_relu(0.0), SQUARE]
+    losses = [*LOSSES, Cubic()]
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        widths = tuple(rng.choice([1, 2, 7, 40], 2 + seed % 4).tolist())
+        net = gc.MLP(widths, activations[seed % len(activations)], losses[seed % len(losses)])
+        rows = int(rng.choice([1, 2, 31, 64, 130]))
+        X = rng.normal(size=(rows, widths[0]))
+        y = rng.integers(0, widths[-1], rows) if seed % len(losses) == 0 else rng.normal(size=(rows, widths[-1]))
+        if seed % len(losses) == 1 and widths[-1] == 1 and seed % 2:
+            y = y[:, 0]
+        theta = (rng.normal(size=net.size) / np.sqrt(net.size)).astype(dtype)
+        X = LAYOUTS[list(LAYOUTS)[int(rng.integers(len(LAYOUTS)))]](X.astype(rng.choice([np.float32, np.float64])))
+        value, gradient = net.value_and_grad(theta, X, y)
+        targets = y.astype(dtype) if y.dtype.kind == "f" else y
+        expected, slopes = backpropagation(net, theta, X, targets)
+        tolerance = 500 * np.finfo(dtype).eps
+        assert abs(value - expected) <= tolerance * max(1, abs(expected)), seed
+        np.testing.assert_allclose(gradient, slopes, rtol=0, atol=tolerance * max(1, abs(slopes).max()), err_msg=seed)
+
+
+def test_a_minibatch_is_cut_by_its_shape_alone():
+    large = 10**7
+    lengths = {
+        rows: [part.stop - part.start for part in workspace.panels(rows, large)]
+        for rows in (1, 31, 64, 128, 1024, 5000)
+    }
+    assert lengths[1] == [1]
+    assert lengths[31] == [31]
+    assert lengths[64] == [32, 32]
+    assert lengths[128] == [64, 64]
+    assert lengths[1024] == [256] * 4
+    assert len(lengths[5000]) == 20
+    assert len(workspace.panels(100, 9000)) == 1  # too little to share
+    for rows, found in lengths.items():
+        assert sum(found) == rows
+
+
+def test_what_only_looks_like_the_librarys_own_is_not_replaced_by_compiled_loops():
+    class Doubled(type(LOSSES["mse"])):
+        def value(self, outputs, y):
+            return 2 * super().value(outputs, y)
+
+        def derivative(self, outputs, y):
+            return 2 * super().derivative(outputs, y)
+
+    net, theta, X, y = example("relu", "mse")
+    value, gradient = net.value_and_grad(theta, X, y)
+    doubled = gc.MLP(net.layers, "relu", Doubled()).value_and_grad(theta, X, y)
+    assert doubled[0] == 2 * value
+    assert np.array_equal(doubled[1], 2 * gradient)
+    relu, leaky = ACTIVATIONS["relu"], leaky_relu(0.3)
+    for activation in (
+        replace(relu, derivative=lambda x: 1.1 * relu.derivative(x)),
+        replace(relu, value=lambda x: 1.1 * relu.value(x)),
+        replace(leaky, derivative=leaky_relu(0.4).derivative),
+        replace(leaky, value=relu.value),
+    ):
+        net = gc.MLP(net.layers, activation, "mse")
+        np.testing.assert_allclose(
+            net.value_and_grad(theta, X, y)[1], backpropagation(net, theta, X, y)[1], rtol=1e-12, atol=1e-14
+        )
+
+
+def test_a_unit_at_minus_infinity_is_off():
+    net, theta, X, y = example("relu")
+    theta[15] = -np.inf  # a bias of the first layer
+    value, gradient = net.value_and_grad(theta, X, y)
+    off = theta.copy()
+    off[15] = -1e9
+    expected, slopes = net.value_and_grad(off, X, y)
+    assert value == expected
+    assert np.array_equal(gradient, slopes)
+
+
+# Threads
+
+
+def everything(net, theta, X, y):
+    """Results of all methods, as bytes."""
+    value, gradient = net.value_and_grad(theta, X, y)
+    v = np.random.default_rng(0).normal(size=net.size)
+    arrays = [gradient, net.hessian_vector(theta, v, X, y), *net.preactivations(theta, X), net.outputs(theta, X)]
+    return [value, net.value(theta, X, y), *(array.tobytes() for array in [*arrays, net.predict(theta, X)])]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("activation", "loss"), [("relu", "cross_entropy"), ("tanh", "mse"), (SQUARE, Cubic())])
+def test_bits_do_not_depend_on_the_number_of_threads(activation, loss, dtype, monkeypatch):
+    # BLAS's own threads change bits at these sizes
+    monkeypatch.setattr(workspace, "WORK", 1)
+    monkeypatch.setattr(workspace, "BLOCK", 64)
+    rng = np.random.default_rng(0)
+    net = gc.MLP((210, 300, 190, 5), activation, loss)
+    theta = net.initialize(rng, dtype=dtype)
+    X = rng.normal(size=(300, 210))
+    y = rng.integers(0, 5, 300) if loss == "cross_entropy" else rng.normal(size=(300, 5)) / 300
+    results = []
+    for threads in (1, 2, 7):
+        with threadpool_limits(threads, user_api="blas"):
+            results.append(everything(net, theta, X, y))
+    assert results[0] == results[1] == results[2]
+    assert results[0][0] == results[0][1]
+
+
+def test_the_threads_of_blas_are_restored_even_after_an_error():
+    net, theta, X, y = example()
+    bad = X.copy()
+    bad[-1, -1] = np.nan
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            before = threadpool_info()
+            net.value_and_grad(theta, X, y)
+            with pytest.raises(ValueError, match=r"X must be finite, got nan at index \(5, 2\)"):
+                net.value_and_grad(theta, bad, y)
+            assert threadpool_info() == before
+
+
+def test_the_last_panel_is_checked_as_the_first_one_is(monkeypatch):
+    monkeypatch.setattr(workspace, "WORK", 1)
+    net, theta, X, y = example(rows=200)
+    X[199, 1] = np.inf
+    for call in (net.value_and_grad, net.value):
+        with pytest.raises(ValueError, match=r"X must be finite, got inf at index \(199, 1\)"):
+            call(theta, X, y)
+
+
+def test_a_network_may_be_used_by_several_threads_at_once(monkeypatch):
+    monkeypatch.setattr(workspace, "WORK", 2000)
+    net, theta, X, y = example("relu", layers=(3, 30, 20, 2), rows=120)
+    tasks = [(rows, scale) for rows in (40, 80, 120) for scale in range(1, 9)]
+
+    def call(task):
+        rows, scale = task
+        value, gradient = net.value_and_grad(scale * theta, X[:rows], y[:rows])
+        return value, gradient.tobytes()
+
+    alone = [call(task) for task in tasks]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            assert list(pool.map(call, tasks)) == alone
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_a_network_may_be_used_in_forked_processes(monkeypatch):
+    monkeypatch.setattr(workspace, "WORK", 1)
+    net, theta, X, y = example("relu", layers=(3, 30, 20, 2), rows=200)
+    here = [net.value_and_grad(scale * theta, X, y)[1] for scale in range(1, 5)]
+    with ordered_map(2) as mapped:
+        there = list(mapped(lambda scale: net.value_and_grad(scale * theta, X, y)[1], range(1, 5)))
+    assert np.array_equal(here, there)
+
+
+# Memory
+
+
+def test_the_gradient_may_be_written_into_an_array():
+    net, theta, X, y = example("relu")
+    for dtype in (np.float32, np.float64):
+        out = np.full(net.size, np.nan, dtype)
+        value, gradient = net.value_and_grad(theta.astype(dtype), X, y, out=out)
+        assert gradient is out
+        expected = net.value_and_grad(theta.astype(dtype), X, y)
+        assert value == expected[0]
+        assert np.array_equal(out, expected[1])
+    point = theta.copy()
+    net.value_and_grad(point, X, y, out=point)  # in place of the parameters
+    assert np.array_equal(point, out)
+
+
+@pytest.mark.parametrize(
+    ("out", "exception", "message"),
+    [
+        ([0.0] * 9, TypeError, "out must be an array of dtype float64, got list"),
+        (np.zeros(9, np.float32), TypeError, "out must be an array of dtype float64, got float32"),
+        (np.zeros(9, np.dtype(float).newbyteorder()), TypeError, "out must be an array of dtype float64, got >f8"),
+        (np.zeros(8), ValueError, r"out must be contiguous, writeable and of shape \(9,\), got shape \(8,\)"),
+        (np.zeros((9, 1)), ValueError, r"out must be contiguous, writeable and of shape \(9,\), got shape \(9, 1\)"),
+        (np.zeros(18)[::2], ValueError, r"out must be contiguous, writeable and of shape \(9,\)"),
+        (np.broadcast_to(0.0, 9), ValueError, r"out must be contiguous, writeable and of shape \(9,\)"),
+        (np.zeros(9).view()[:], None, ""),
+    ],
+)
+def test_an_out_that_cannot_take_the_gradient_is_refused(out, exception, message):
+    net = gc.MLP((2, 3))
+    if exception is None:
+        net.value_and_grad(**GOOD, out=out)
+        return
+    with pytest.raises(exception, match=message):
+        net.value_and_grad(**GOOD, out=out)
+
+
+def test_a_loss_may_keep_what_it_gets():
+    class Keeping(Cubic):
+        def value(self, outputs, y):
+            self.kept.append(outputs)
+            return super().value(outputs, y)
+
+        kept = []  # noqa: RUF012
+
+    net = gc.MLP((3, 4, 2), loss=Keeping())
+    _, theta, X, y = example("relu", "mse", net.layers)
+    expected = []
+    for scale in (1, 2):
+        net.value_and_grad(scale * theta, X, y)
+        expected.append(net.outputs(scale * theta, X))
+    assert np.array_equal(Keeping.kept, expected)
+
+
+def test_few_workspaces_are_kept_and_none_after_an_error():
+    net, theta, X, y = example()
+    for rows in (1, 2, 3, 4, 3):
+        net.value_and_grad(theta, X[:rows], y[:rows])
+    assert [rows for rows, _ in net._local.workspaces] == [4, 3]
+    work = net._local.workspaces[3, theta.dtype]
+    net.value_and_grad(theta, X[:3], y[:3])
+    assert net._local.workspaces[3, theta.dtype] is work
+    with pytest.raises(ValueError, match="X must be finite"):
+        net.value_and_grad(theta, np.full((3, 3), np.nan), y[:3])
+    assert [rows for rows, _ in net._local.workspaces] == [4]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_copies_and_pickles_are_networks_without_the_memory_of_the_first(name):
+    net, theta, X, y = example(name)
+    fresh = len(pickle.dumps(net))
+    value, gradient = net.value_and_grad(theta, X, y)
+    assert len(pickle.dumps(net)) == fresh
+    for again in (pickle.loads(pickle.dumps(net)), copy.copy(net), copy.deepcopy(net)):
+        assert not vars(again._local)
+        assert (again.layers, again.activation, again.groups) == (net.layers, net.activation, net.groups)
+        result = again.value_and_grad(theta, X, y)
+        assert result[0] == value
+        assert np.array_equal(result[1], gradient)
+
+
+def test_an_evaluation_of_many_rows_does_not_hold_all_layers():
+    net = gc.MLP((4, 300, 300, 2), "tanh")
+    theta, X = net.initialize(0), np.ones((6000, 4))
+    layers = 6000 * 600 * 8
+    tracemalloc.start()
+    try:
+        net.outputs(theta, X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < layers / 2

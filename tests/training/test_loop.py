@@ -46,6 +46,23 @@ class Misbehaving(gc.MLP):
         return loss, gradient
 
 
+def test_gradients_share_one_buffer_where_the_network_takes_one():
+    class Buffered(gc.MLP):
+        seen = []  # noqa: RUF012
+
+        def value_and_grad(self, theta, X, y, out=None):
+            self.seen.append(out)
+            return super().value_and_grad(theta, X, y, out)
+
+    optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+    gc.train(
+        Buffered(NET.layers, NET.activation), optimizer, *clusters(70), epochs=4, batch_size=16, rng=2, progress=False
+    )
+    assert optimizer.theta.tobytes() == run()[1].theta.tobytes()
+    assert Buffered.seen[0].shape == (NET.size,)
+    assert {id(out) for out in Buffered.seen} == {id(Buffered.seen[0])}
+
+
 # History
 
 
