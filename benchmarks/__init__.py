@@ -1,9 +1,6 @@
-"""Ratios of running times: the library against the limit, or against itself. Run ``python -m benchmarks``.
+"""Speed as ratios: the library against the limits of the machine, against PyTorch, or against itself.
 
-Linear algebra runs on one thread unless OMP_NUM_THREADS says otherwise: threads that wait for each other on a busy
-machine would time the machine. The variable must be set before NumPy is imported.
+Run ``python -m benchmarks``; ``--help`` says what can be chosen. A row is one ratio (or a time, a rate, a share of
+memory), its sides timed alternately in one run. `measure` times, `row` says what a row is, `updates`, `networks`,
+`estimates`, `memory` and `processes` hold the rows, `rows` lists them, and `report` makes the table and the JSON.
 """
-
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")

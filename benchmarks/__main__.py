@@ -1,99 +1,75 @@
-"""Command line: ``python -m benchmarks [--only NAME] [--quick] [--json FILE] [--list]``."""
+"""Command line of the benchmarks."""
 
 import json
-import platform
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks.measure import Comparison
-from benchmarks.memory import LIMIT, Peak, estimate_peak
-from benchmarks.rows import QUICK, ROWS, Row, Scale
-
-PACKAGES = ("glasscurv", "numpy", "scipy", "numba")
+from benchmarks.measure import NotMeasured
+from benchmarks.report import Result, listing, machine, record, shown, table
+from benchmarks.row import QUICK, Row, Scale
+from benchmarks.rows import ROWS
 
 
 def main(
-    only: Annotated[list[str] | None, typer.Option(help="Name of a row; may be given more than once.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Shorter arrays and fewer repetitions.")] = False,
-    json_file: Annotated[Path, typer.Option("--json", help="Where to write the results.")] = Path("benchmark.json"),
-    list_rows: Annotated[bool, typer.Option("--list", help="List the rows and stop.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Measure this row alone; may be given several times.", metavar="NAME")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller arrays and fewer repetitions: less sure.")] = False,
+    json_file: Annotated[
+        Path, typer.Option("--json", help="File for all numbers, versions and facts of the machine.", dir_okay=False)
+    ] = Path("benchmark.json"),
+    list_: Annotated[bool, typer.Option("--list", help="Name the rows and their targets, and stop.")] = False,
 ) -> None:
-    """Measure ratios of running times, 1 is the reference and less is faster, and the memory of an estimate."""
-    rows = _selected(only)
-    if list_rows:
-        for row in rows:
-            typer.echo(f"{row.name}: {row.subject}, against {row.reference}")
-        if not only or MEMORY in only:
-            typer.echo(f"{MEMORY}: peak memory of estimate_curvature, in vectors of the parameter's size")
-        return
-    scale = QUICK if quick else Scale()
+    """Measure how fast the library is: one table of ratios against the limits of the machine, or against PyTorch.
+
+    Both sides of a ratio run alternately in one process, at least seven times; the table gives the median, the least
+    and the greatest, the target, and whether it was met. Linear algebra and the library use as many threads as BLAS
+    may: OMP_NUM_THREADS=1 limits both, and PyTorch too. Do nothing else on the machine meanwhile.
+
+    Exits with 0 after measuring, whatever was met, and with 2 on a mistake in the command.
+    """
     console = Console()
-    results: list[tuple[Row, Comparison]] = []
-    for row in rows:
-        with console.status(row.name):
-            results.append((row, row.measure(scale)))
-    if results:
-        console.print(_table(results, scale))
-    peak = None
-    if not only or MEMORY in only:
-        with console.status(MEMORY):
-            peak = estimate_peak(scale.parameters)
-        console.print(
-            f"[bold]{MEMORY}[/bold]: estimate_curvature, {peak.samples} samples of {peak.parameters:.0e} parameters, "
-            f"takes {peak.vectors:.4f} vectors at its peak, beyond the model's own (limit {LIMIT:g} and some kilobytes)"
-        )
-    json_file.write_text(json.dumps(_record(results, peak, scale), indent=2) + "\n", encoding="utf-8")
+    chosen = select(only)
+    if list_:
+        console.print(listing(chosen))
+        return
+    if not json_file.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {json_file.parent}", param_hint="--json")
+    scale, facts = QUICK if quick else Scale(), machine()
+    results: list[Result] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(chosen))
+        for row in chosen:
+            progress.update(task, description=f"[{len(results) + 1}/{len(chosen)}] {row.name}: {row.subject}")
+            results.append(measured(row, scale))
+            found = results[-1].found
+            value = "not measured" if found is None else shown(found.value, row.unit)
+            progress.console.print(f"{row.name}: {value}", markup=False, highlight=False)
+            progress.advance(task)
+    console.print(table(results, scale, facts))
+    json_file.write_text(json.dumps(record(results, scale, facts), indent=2) + "\n", encoding="utf-8")
+    console.print(f"All numbers: {json_file}", soft_wrap=True)
 
 
-MEMORY = "estimate-memory"
+def measured(row: Row, scale: Scale) -> Result:
+    """Measure a row, or say why it cannot be measured here."""
+    try:
+        return Result(row, row.measure(scale))
+    except NotMeasured as reason:
+        return Result(row, None, str(reason))
 
 
-def _selected(names: list[str] | None) -> list[Row]:
-    if not names:
-        return list(ROWS)
-    all_names = [*(row.name for row in ROWS), MEMORY]
-    unknown = set(names) - set(all_names)
+def select(names: list[str] | None) -> list[Row]:
+    """Return the rows of these names, in the order of the table, or all."""
+    unknown = sorted(set(names or ()) - {row.name for row in ROWS})
     if unknown:
-        known = ", ".join(all_names)
-        raise typer.BadParameter(f"no row {', '.join(sorted(unknown))}; the rows are {known}", param_hint="--only")
-    return [row for row in ROWS if row.name in names]
-
-
-def _table(results: list[tuple[Row, Comparison]], scale: Scale) -> Table:
-    runs = f"{scale.repetitions} repetitions: median, least and greatest ratio"
-    caption = f"n = {scale.parameters:.0e} where not stated; {runs}"
-    table = Table(caption=caption, box=SIMPLE)
-    table.add_column("time of … / in units of …")
-    for heading in ("ratio", "spread", "time", "unit"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row, found in results:
-        table.add_row(
-            f"[bold]{row.name}[/bold]\n{row.subject} / {row.reference}",
-            f"{found.ratio:.2f}",
-            f"{found.low:.2f}–{found.high:.2f}",
-            f"{1e3 * found.subject_seconds:.1f} ms",
-            f"{1e3 * found.reference_seconds:.1f} ms",
-        )
-    return table
-
-
-def _record(results: list[tuple[Row, Comparison]], peak: Peak | None, scale: Scale) -> dict[str, Any]:
-    return {
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
-        "scale": asdict(scale),
-        "rows": [
-            {"name": row.name, "subject": row.subject, "reference": row.reference} | asdict(found)
-            for row, found in results
-        ],
-        "memory": None if peak is None else asdict(peak),
-    }
+        raise typer.BadParameter(f"no row is named {', '.join(unknown)}; --list names them", param_hint="--only")
+    return [row for row in ROWS if not names or row.name in names]
 
 
 if __name__ == "__main__":
