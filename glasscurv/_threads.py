@@ -13,6 +13,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -134,7 +135,8 @@ class _Pool:
 
     def run(self, shares: list[_Share]) -> None:
         if self._size < len(shares):
-            with self._lock:
+            # Where no more threads can be had, as at the end of a program, those that there are do the work.
+            with self._lock, suppress(RuntimeError):
                 for number in range(self._size, len(shares)):
                     threading.Thread(target=self._serve, name=f"glasscurv-{number}", daemon=True).start()
                     self._size = number + 1

@@ -1,9 +1,9 @@
 """One meaning of ``workers`` for the whole package: an int (processes) or any map-like callable, as in SciPy."""
 
+import concurrent.futures
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -51,7 +51,7 @@ def ordered_map(
     def over_processes(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         _check_picklable(function, count)
         threads = max(num_threads() // count, 1)  # the processes share the cores
-        with ProcessPoolExecutor(count, initializer=_receive, initargs=(function, threads)) as pool:
+        with concurrent.futures.ProcessPoolExecutor(count, initializer=_receive, initargs=(function, threads)) as pool:
             try:
                 yield from _in_batches(lambda batch: pool.map(_call, batch), items, 4 * count)
             except BaseException:  # Ctrl-C too: what has not begun need not

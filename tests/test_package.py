@@ -105,6 +105,17 @@ print(len(found), all(a is b for other in found for a, b in zip(other, found[0],
     assert fresh(code) == "4 True"
 
 
+def test_a_thread_may_begin_when_the_main_program_has_ended():
+    code = """
+import threading, glasscurv as gc
+def use():
+    threading.main_thread().join()
+    print(gc.estimate_curvature(lambda theta: theta, [1.0], rng=0).evaluations, gc.Alice([1.0]).steps)
+threading.Thread(target=use).start()
+"""
+    assert fresh(code) == "33 0"
+
+
 def test_extras_are_those_that_the_errors_and_the_readme_name():
     extras = PROJECT["optional-dependencies"]
     assert {"cli", "plot", "data", "checkpoint", "torch", "jax", "checks", "test", "docs"} <= set(extras)

@@ -210,6 +210,15 @@ def test_helpers_that_never_come_are_not_waited_for():
             _threads._pool = pool
 
 
+def test_where_no_thread_can_be_started_the_caller_does_the_work(monkeypatch):
+    def start(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_threads, "_pool", _threads._Pool())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert thread_map(lambda k: -k, range(5)) == [0, -1, -2, -3, -4]
+
+
 def test_many_callers_at_once():
     def call(seed):
         return [thread_map(lambda k: k * seed, range(8)) for _ in range(20)]

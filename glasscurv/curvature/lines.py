@@ -68,10 +68,10 @@ class Center:
         """
         array = np.empty_like(self.theta) if out is None else out
         parallel(core.perturb, self.theta, direction, abs(offset), math.copysign(1, offset), array)
-        # On a memoryview, so that whatever the callable makes of the point and keeps refers to this very object.
+        # On a memoryview, to which whatever the callable makes of the point and keeps refers, its base too.
         point = np.frombuffer(memoryview(array), array.dtype)  # type: ignore[arg-type]
         point.setflags(write=False)
-        in_use = weakref.ref(point)
+        in_use = weakref.ref(point.base)
         returned = self.gradient(point)
         del point
         gradient = returned_gradient(returned, self.theta, where)

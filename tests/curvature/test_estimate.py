@@ -473,7 +473,16 @@ def test_bad_arguments_are_refused():
         gc.estimate_curvature(gradient, [1.0], second_length=-1)
 
 
-@pytest.mark.parametrize("kept", [lambda point: point, lambda point: point[3:], lambda point: point.reshape(2, -1)])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        lambda point: point,
+        lambda point: point[3:],
+        lambda point: point.reshape(2, -1),
+        memoryview,
+        lambda point: memoryview(point) if point.base is None else point.base,
+    ],
+)
 def test_a_gradient_may_keep_the_points_it_gets(kept):
     toy, points, copies = gc.Quadratic(np.diag(np.arange(1.0, 9.0))), [], []
 
