@@ -99,7 +99,10 @@ def model_curvature(slope: float, hessian: float, half_density: float, eps: floa
 
 @jit
 def safe_range(number: Any) -> tuple[float, float]:
-    """Bounds of `model_curvature` for numbers of this type: products of two neither overflow nor vanish."""
+    """Bounds of `model_curvature` for numbers of this type: products of two neither overflow nor vanish.
+
+    Within them is ε² for the default ε, D of a parameter that has never had a gradient.
+    """
     if number(1.0) + number(1e-10) > number(1.0):
         return number(1e-120), number(1e120)
     return number(5e-17), number(1e17)

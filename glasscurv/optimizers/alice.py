@@ -80,7 +80,7 @@ class Alice(Optimizer):
     quick_steps : int
         Quick steps between full steps, ≥ 0.
     length : float, optional
-        Perturbation length σ > 0; by default the current lr.
+        Perturbation length σ > 0; by default the current lr. Its reciprocal must be a number of the parameters' dtype.
     distribution : distribution
         Law of the directions z.
     rng : None, int or Generator
