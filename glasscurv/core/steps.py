@@ -20,7 +20,8 @@ from glasscurv.core.vectors import sum_in_pairs
 
 LARGEST = 1.7976931348623157e308
 CEILING = 1e300  # of scaled inputs to the joint step
-BLOCK = 4096  # entries of an array that stay in the cache from one loop to the next
+BLOCK = 16384  # entries of Alice's arrays that stay in the cache from one loop to the next
+JOINT_BLOCK = 1024  # entries whose terms are in the fastest cache; a power of two, for `sum_in_pairs`
 
 FIXED, SGDM, ADAM = 0, 1, 2  # limiters, section 6
 ZERO, ABS, RMS, DIAGONAL = 0, 1, 2, 3  # curvature choices, section 5
@@ -220,10 +221,10 @@ def joint_leader(
     gradient: FloatArray, hessian: FloatArray, density: FloatArray, coefficient: float
 ) -> tuple[float, float, float]:
     """Return ln ρ, ln d and ln(ρ d³) of the coordinate whose own ρ d³ is largest; the last is -inf without glass."""
-    terms = np.empty(BLOCK)
+    terms = np.empty(JOINT_BLOCK)
     leader, leading = -1, -np.inf
-    for start in range(0, gradient.size, BLOCK):
-        part = slice(start, min(start + BLOCK, gradient.size))
+    for start in range(0, gradient.size, JOINT_BLOCK):
+        part = slice(start, min(start + JOINT_BLOCK, gradient.size))
         g, h, rho = gradient[part], hessian[part], density[part]
         if glass_terms(g, h, rho, coefficient, terms[: g.size]):
             best = 0
@@ -298,10 +299,10 @@ def joint_sums(
     weight: float,
 ) -> tuple[float, float]:
     """Σ ρ d(S)³ and its derivative by ln S, d(S) = 2|g| / (h + sqrt(h² + 6cρ|g|/S)), all in scaled units."""
-    totals, derivatives = np.zeros(BLOCK), np.zeros(BLOCK)
+    totals, derivatives = np.zeros(JOINT_BLOCK), np.zeros(JOINT_BLOCK)
     scales = (slope_scale, hessian_scale, density_scale)
-    for start in range(0, gradient.size, BLOCK):
-        part = slice(start, min(start + BLOCK, gradient.size))
+    for start in range(0, gradient.size, JOINT_BLOCK):
+        part = slice(start, min(start + JOINT_BLOCK, gradient.size))
         g, h, rho = gradient[part], hessian[part], density[part]
         if not joint_terms(g, h, rho, *scales, weight, totals[: g.size], derivatives[: g.size]):
             return joint_sums_anywhere(gradient, hessian, density, *scales, weight)
@@ -453,6 +454,23 @@ def step_curvature(average: float, choice: int) -> float:
 
 
 @jit
+def running_averages(
+    g: float,
+    nu: float,
+    average: float,
+    moment: float,
+    average_weight: float,
+    moment_weight: float,
+    l1: float,
+    l2: float,
+) -> tuple[float, float]:
+    """Section 8, step 2: G ← β₁G + (1−β₁)(g + λ₁ sign ν + λ₂ν) and V ← β₂V + (1−β₂)g²; all of one precision."""
+    new = g + (-l1 if nu < 0 else l1) + l2 * nu
+    square = g * g
+    return new + average_weight * (average - new), square + moment_weight * (moment - square)
+
+
+@jit
 def alice_averages(
     gradient: FloatArray,
     lookahead_point: FloatArray,
@@ -463,21 +481,25 @@ def alice_averages(
     l1: float,
     l2: float,
 ) -> None:
-    """Section 8, step 2: V ← β₂V + (1−β₂)g² and G ← β₁G + (1−β₁)(g + λ₁ sign ν + λ₂ν)."""
+    """Section 8, step 2, of every coordinate."""
     number: Any = average.dtype.type
-    average_weight, moment_weight, l1, l2 = number(average_weight), number(moment_weight), number(l1), number(l2)
+    beta1, beta2, w1, w2 = number(average_weight), number(moment_weight), number(l1), number(l2)
     for i in range(gradient.size):
-        g, nu = gradient[i], lookahead_point[i]
-        square = g * g
-        second_moment[i] = square + moment_weight * (second_moment[i] - square)
-        new = g + (-l1 if nu < 0 else l1) + l2 * nu
-        average[i] = new + average_weight * (average[i] - new)
+        average[i], second_moment[i] = running_averages(
+            gradient[i], lookahead_point[i], average[i], second_moment[i], beta1, beta2, w1, w2
+        )
 
 
 @jit
 def alice_displacements(
-    slopes: FloatArray,
+    gradient: FloatArray,
+    lookahead_point: FloatArray,
+    average: FloatArray,
     second_moment: FloatArray,
+    average_weight: float,
+    moment_weight: float,
+    l1: float,
+    l2: float,
     curvature: FloatArray,
     density: FloatArray,
     choice: int,
@@ -488,22 +510,27 @@ def alice_displacements(
     lr_max: float | FloatArray,
     out: FloatArray,
 ) -> bool:
-    """Write the bounded steps of the averaged gradients `slopes`; return False if one was beyond the safe range.
+    """Section 8, step 2, and the bounded steps of the averages; return False if one was beyond the safe range.
 
     With D of `model_curvature` and bounds lr·|G|/U, U = sqrt(V) + ε, of the Adam limiter, the step
     |G| clamp((|G| + ε)/D, lr_min/U, lr_max/U) is |G| clamp((|G| + ε)U, lr_min D, lr_max D)/(UD): one division.
     """
     number: Any = out.dtype.type
+    beta1, beta2, w1, w2 = number(average_weight), number(moment_weight), number(l1), number(l2)
     smallest, largest = safe_range(number)
     half, epsilon, one, zero = number(0.5 * coefficient), number(eps), number(1.0), number(0.0)
     # The digits that a tiny |G|(|G| + ε) loses are of no length beside lr_max; gradients of 0 are ordinary.
     least = zero if limiter == FIXED else smallest * smallest
     safe = True
-    for i in range(slopes.size):
-        slope = abs(slopes[i])
+    for i in range(gradient.size):
+        signed_slope, moment = running_averages(
+            gradient[i], lookahead_point[i], average[i], second_moment[i], beta1, beta2, w1, w2
+        )
+        average[i], second_moment[i] = signed_slope, moment
+        slope = abs(signed_slope)
         hessian = step_curvature(curvature[i], choice)
         divisor = model_curvature(slope, hessian, half * density[i], epsilon)
-        unit = np.sqrt(second_moment[i]) + epsilon if limiter == ADAM else one
+        unit = np.sqrt(moment) + epsilon if limiter == ADAM else one
         factor, shifted = slope, slope + epsilon
         if limiter == FIXED:
             factor, shifted = one, slope * shifted
@@ -513,7 +540,7 @@ def alice_displacements(
         safe &= (divisor >= smallest) & (divisor <= largest) & (unit >= smallest)
         safe &= (upper >= smallest) & ((lower == 0.0) | (lower >= smallest))
         safe &= (numerator >= least) & (length <= largest * largest)  # a nan is not
-        out[i] = -length if slopes[i] > zero else length
+        out[i] = -length if signed_slope > zero else length
     return safe
 
 
@@ -569,13 +596,15 @@ def alice_update(
     out the glass.
     """
     displacement = np.empty(BLOCK, theta.dtype)
+    weights = (average_weight, moment_weight, l1, l2)
     for start in range(0, theta.size, BLOCK):
         part = slice(start, min(start + BLOCK, theta.size))
-        slopes, moment, nu = average[part], second_moment[part], lookahead_point[part]
-        alice_averages(gradient[part], nu, slopes, moment, average_weight, moment_weight, l1, l2)
+        g, nu, slopes, moment = gradient[part], lookahead_point[part], average[part], second_moment[part]
         lower, upper, steps = entries(lr_min, part), entries(lr_max, part), displacement[: slopes.size]
         c, r = curvature[part], density[part]
-        if not alice_displacements(slopes, moment, c, r, choice, coefficient, eps, limiter, lower, upper, steps):
+        if not alice_displacements(
+            g, nu, slopes, moment, *weights, c, r, choice, coefficient, eps, limiter, lower, upper, steps
+        ):
             alice_displacements_anywhere(slopes, moment, c, r, choice, coefficient, eps, limiter, lower, upper, steps)
         alice_move(steps, theta[part], nu, step_fraction, lookahead)
 

@@ -73,8 +73,8 @@ def cases(dtype):
     update = alice_update_arguments(dtype, steps.ABS, True, steps.ADAM, (dtype(0.1) * rates, rates))
     yield steps.alice_update, update
     yield steps.alice_averages, update[:8]
-    for displacements in (steps.alice_displacements, steps.alice_displacements_anywhere):
-        yield displacements, (update[2], update[3], *update[9:-2], out)
+    yield steps.alice_displacements, (*update[:8], *update[9:-2], out)
+    yield steps.alice_displacements_anywhere, (update[2], update[3], *update[9:-2], out)
     for lr in (0.1, rates):
         for nesterov in (False, True):
             yield optimizers.sgd_update, (gradient, plus, minus, lr, 0.9, nesterov)
@@ -193,6 +193,7 @@ def test_every_compiled_function_is_covered():
     tested = {function for function, _ in cases(np.float64)}
     scalars = {
         "root_curvature",
+        "running_averages",
         "step_length",
         "clamp_length",
         "joint_root",
