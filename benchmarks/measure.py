@@ -11,7 +11,7 @@ Clock = Callable[[], float]
 
 LEAST_REPETITIONS = 7
 LEAST_SECONDS = 0.02
-PAUSE = 0.03
+PAUSE = 0.01
 """Seconds after which threads of BLAS and PyTorch that have nothing to do sleep; until then they keep a core busy."""
 
 

@@ -26,7 +26,7 @@ the third, measures the curvature and updates. The callable of a whole step retu
 A cache that holds all arrays lowers the cost per parameter: in float32 a quick step of 10⁶ parameters uses 28 MB, which
 the last level of a large processor's caches holds and that of a small one does not. So the row that compares sizes
 comes twice: back to back, where the smallest size may run from the cache and is then cheaper than memory allows; and
-with a large array read before each step, as in training, where the evaluation of a gradient comes in between.
+with a large array read before each step on the same threads, as in training, where an evaluation comes in between.
 """
 
 import itertools
@@ -177,7 +177,7 @@ def sizes(cold: bool, scale: Scale) -> Measurement:
         note = f"{memory / 1e9:.0f} GB of memory are too few for {scale.sizes[-1]:.0e} parameters"
     if sum(chosen) * arrays * 4 > memory / 2:
         raise NotMeasured(f"{memory / 1e9:.1f} GB of memory are too few")
-    other = partial(np.sum, np.ones(CACHE // 8))
+    other = partial(parallel, vectors.within, np.ones(CACHE // 4, np.float32), 1.0)
     sides = {}
     for parameters in chosen:
         ready = Ready(parameters, np.float32, 1)
