@@ -21,8 +21,7 @@ class Loss(Protocol):
     `glasscurv.MLP` takes any object with these members. A class may have one more, which makes it fast: a method
     ``row_losses(outputs, y, b, losses, delta)`` gets the outputs (r, k) and targets of some rows of a minibatch of b
     rows, writes the loss of each row into ``losses`` (r,), float64, and 1/b times its derivative into ``delta`` (r, k).
-    Several threads may call it at the same time. Subclasses do not inherit it, as
-    they may change the rest.
+    Several threads may call it at the same time. Subclasses do not inherit it, as they may change the rest.
 
     Examples
     --------
