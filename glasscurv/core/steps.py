@@ -1,7 +1,8 @@
 """Loops of the quasi-Newton step, its bounds and Alice's fused updates (theory, sections 5, 6 and 8).
 
 Alice's updates stand beside the scalar functions that they inline: Numba's cache looks only at the file of a
-compiled function, so a scalar function in another file could change without the loops noticing.
+compiled function, so a scalar function in another file could change without the loops noticing. (`sum_in_pairs` is in
+another file, because the estimates need it too; whoever changes it has to clear the cache.)
 
 Loops that only move data compute in double precision: ``np.float64`` widens a float32 entry in a register (Numba's
 ``float`` would not), which costs no memory traffic. Alice's updates have more to do for every number that they move,
