@@ -161,7 +161,8 @@ class _SingleThreadedBlas:
 
     def num_threads(self) -> int:
         with self._lock:
-            return max(self._numbers if self._users else _numbers(), default=available_cores())
+            # SciPy's BLAS may be loaded after a limit was set, and has not heard of it.
+            return min(self._numbers if self._users else _numbers(), default=available_cores())
 
     def __enter__(self) -> None:
         with self._lock:

@@ -23,6 +23,7 @@ from glasscurv.comparison import trials as trials_module
 from glasscurv.comparison.study import best_rate
 from glasscurv.core import optimizers as core_optimizers
 from glasscurv.core import steps as core_steps
+from glasscurv.core import vectors as core_vectors
 
 SPLIT = gc.data.two_spirals(50, rng=0)
 NET = gc.MLP((2, 5, 2), activation="tanh")
@@ -196,23 +197,33 @@ def test_the_first_record_is_the_start(method):
     assert trial.validation_accuracy[0] == np.mean(NET.predict(theta0, SPLIT[2]) == SPLIT[3])
 
 
-ALICE = ["perturb", "alice_curvature", "alice_update"]
-JOINT = [*ALICE, "step_curvatures", "joint_leader", "joint_sums", "joint_step", "bound_step", "alice_move"]
+MEASURED = ["signs", "perturb", "copy_within", "within"]
+ALICE = ["alice_averages", "alice_curvature", "alice_update"]
+JOINT = [
+    "alice_averages",
+    "alice_curvature",
+    "step_curvatures",
+    "joint_leader",
+    "joint_sums",
+    "joint_step",
+    "bound_step",
+]
 COMPILED = {
-    core_steps: JOINT,
-    core_optimizers: ["adam_update", "sgd_update", "hutchinson_diagonal", "adahessian_update"],
+    core_vectors: MEASURED,
+    core_steps: [*ALICE, *JOINT[2:], "alice_move"],
+    core_optimizers: ["adam_update", "sgd_update", "hutchinson_diagonal"],
 }
 
 
 @pytest.mark.parametrize(
     ("method", "called"),
     [
-        ("sgd:lr=0.1,momentum=0.9", {"sgd_update"}),
-        ("adam:lr=0.01", {"adam_update"}),
-        ("adahessian:lr=0.1", {"hutchinson_diagonal", "adahessian_update"}),
-        ("alice:lr=0.01,quick_steps=2", set(ALICE)),
-        ("alice:lr=0.01,joint=true", set(JOINT)),
-        ("alice:lr=0.01,joint=true,betas=0.95/0.99,hessian=rms", set(JOINT)),
+        ("sgd:lr=0.1,momentum=0.9", {"sgd_update", "within"}),
+        ("adam:lr=0.01", {"adam_update", "within"}),
+        ("adahessian:lr=0.1", {"hutchinson_diagonal", "adam_update", *MEASURED}),
+        ("alice:lr=0.01,quick_steps=2", {*ALICE, *MEASURED}),
+        ("alice:lr=0.01,joint=true", {*JOINT, "alice_move", *MEASURED}),
+        ("alice:lr=0.01,joint=true,betas=0.95/0.99,hessian=rms", {*JOINT, "alice_move", *MEASURED}),
         ("lbfgs", set()),
     ],
 )
@@ -243,7 +254,6 @@ def test_seconds_are_those_of_gradients_without_validation_and_compilation(monke
     for module, names in COMPILED.items():
         for name in names:
             monkeypatch.setattr(module, name, compiling(name, getattr(module, name)))
-    monkeypatch.setattr("glasscurv.optimizers.adahessian.perturb", core_steps.perturb)
     monkeypatch.setattr(trials_module, "perf_counter", lambda: seconds)
     trial = trial_of(method, Timed((2, 5, 2), activation="tanh"), epochs=25)
     assert len(trial.steps) > 10
