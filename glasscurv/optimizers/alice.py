@@ -262,13 +262,12 @@ class Alice(Optimizer):
         loss, gradient = self._evaluate(value_and_grad, nu, limit)
         if full:
             self._measure(gradient, length, step)
-        if self._warming_up(step):
+        if self.joint or self._warming_up(step):
             parallel(core.alice_averages, gradient, nu, *self._averages(step))
-        elif self.joint:
-            parallel(core.alice_averages, gradient, nu, *self._averages(step))
-            self._move_jointly()
+            if not self._warming_up(step):
+                self._move_jointly()
         else:
-            self._move(gradient, step)
+            self._average_and_move(gradient, step)
         return loss
 
     def _curvature_limit(self, length: float) -> float:
@@ -307,7 +306,7 @@ class Alice(Optimizer):
         weights = (min(self.betas[0], plain_mean), min(self.betas[1], plain_mean), self.l1, self.l2)
         return self._arrays["gradient"], self._arrays["second_moment"], *weights
 
-    def _move(self, gradient: FloatArray, step: int) -> None:
+    def _average_and_move(self, gradient: FloatArray, step: int) -> None:
         """Section 8, steps 2 and 3, in one pass."""
         arrays = self._arrays
         parallel(
