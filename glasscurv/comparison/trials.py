@@ -216,10 +216,8 @@ def _compile(task: Task, theta0: FloatArray) -> None:
 
 def _run_lbfgs(setting: Setting, method: Method, theta0: FloatArray, record: _Record) -> None:
     X, y, _, _ = setting.split
-    gradients, iterations = (
-        _Gradients(setting.network.value_and_grad, setting.epochs),
-        0,
-    )  # each costs an epoch of minibatches
+    # Each gradient costs an epoch of minibatches.
+    gradients, iterations = _Gradients(setting.network.value_and_grad, setting.epochs), 0
 
     def callback(intermediate_result: OptimizeResult) -> None:
         nonlocal iterations
