@@ -267,7 +267,7 @@ class Alice(Optimizer):
             if not self._warming_up(step):
                 self._move_jointly()
         else:
-            self._average_and_move(gradient, step)
+            self._move(gradient, step)
         return loss
 
     def _curvature_limit(self, length: float) -> float:
@@ -306,7 +306,7 @@ class Alice(Optimizer):
         weights = (min(self.betas[0], plain_mean), min(self.betas[1], plain_mean), self.l1, self.l2)
         return self._arrays["gradient"], self._arrays["second_moment"], *weights
 
-    def _average_and_move(self, gradient: FloatArray, step: int) -> None:
+    def _move(self, gradient: FloatArray, step: int) -> None:
         """Section 8, steps 2 and 3, in one pass."""
         arrays = self._arrays
         parallel(
