@@ -89,9 +89,7 @@ def quasi_newton_step(
     """
     g, h, rho = _step_arguments(gradient, hessian, density)
     epsilon, result = _eps(eps), _result(out, g, h, rho)
-    if not _write_step(g, h, rho, epsilon, result):
-        _check_values(g, h, rho)
-        _write_step_anywhere(g, h, rho, epsilon, result)
+    _write_step(g, h, rho, epsilon, result)
     return result
 
 
@@ -273,8 +271,7 @@ def write_joint_step(
     leaders = parallel(core.joint_leader, gradient, hessian, density, GLASS_STEP_COEFFICIENT)
     log_density, log_length, log_square = max(leaders, key=lambda leader: leader[2])
     if log_square == -math.inf:
-        if not _write_step(gradient, hessian, density, eps, out):
-            _write_step_anywhere(gradient, hessian, density, eps, out)
+        _write_step(gradient, hessian, density, eps, out)
         return
     # Units in which the leading coordinate has ρ ≈ d ≈ 1; powers of 2, so that scaling rounds nothing.
     length_power = round(log_length / _LN2)
@@ -289,18 +286,12 @@ def write_joint_step(
         parallel(core.joint_step_anywhere, *scaled, weight, GLASS_STEP_COEFFICIENT, eps, largest, out)
 
 
-def _write_step(gradient: FloatArray, hessian: FloatArray, density: FloatArray, eps: float, out: FloatArray) -> bool:
-    """Write the coordinate step; return False if an argument was not valid, or beyond the safe range."""
-    largest = float(np.finfo(out.dtype).max)
-    return all(parallel(core.quasi_newton_step, gradient, hessian, density, GLASS_STEP_COEFFICIENT, eps, largest, out))
-
-
-def _write_step_anywhere(
-    gradient: FloatArray, hessian: FloatArray, density: FloatArray, eps: float, out: FloatArray
-) -> None:
-    """Write the coordinate step of valid arguments of the whole floating-point range."""
-    largest = float(np.finfo(out.dtype).max)
-    parallel(core.quasi_newton_step_anywhere, gradient, hessian, density, GLASS_STEP_COEFFICIENT, eps, largest, out)
+def _write_step(gradient: FloatArray, hessian: FloatArray, density: FloatArray, eps: float, out: FloatArray) -> None:
+    """Write the coordinate step; values are looked at more closely where the fast formula does not hold."""
+    arguments = (gradient, hessian, density, GLASS_STEP_COEFFICIENT, eps, float(np.finfo(out.dtype).max), out)
+    if not all(parallel(core.quasi_newton_step, *arguments)):
+        _check_values(gradient, hessian, density)
+        parallel(core.quasi_newton_step_anywhere, *arguments)
 
 
 def _joint_weight(log_scale: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,7 +64,7 @@ class Adam(Optimizer):
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         arrays = self._arrays
-        loss, gradient = self._evaluate(value_and_grad, arrays["theta"], limit=math.sqrt(self._largest))
+        loss, gradient = self._evaluate(value_and_grad, arrays["theta"], limit=self._largest_root)
         parallel(
             core.adam_update,
             gradient,

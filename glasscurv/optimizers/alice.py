@@ -252,7 +252,7 @@ class Alice(Optimizer):
         nu, step = self._arrays["lookahead"], self.steps + 1
         full = self.is_full_step(step)
         length = self._lr if self.length is None else self.length
-        limit = math.sqrt(self._largest)
+        limit = self._largest_root
         if full:
             limit = min(limit, self._curvature_limit(float(np.min(length))))
             draw_direction(self.distribution, self._direction, self._rng)

@@ -52,6 +52,9 @@ class Optimizer:
     def __init__(self, theta0: ArrayLike, lr: ArrayLike, rng: RngLike = 0) -> None:
         theta = vector(theta0, "theta0").copy()
         self._arrays: dict[str, FloatArray] = {"theta": theta}
+        # The largest number in the precision of the parameters, and the largest whose square is one.
+        self._largest = float(np.finfo(theta.dtype).max)
+        self._largest_root = math.sqrt(self._largest)
         self._rng = generator(rng)
         self._lr = self._check_lr(lr)
         self.steps = 0
@@ -271,17 +274,12 @@ class Optimizer:
 
     def _check_squares(self, values: FloatArray, name: str) -> None:
         """Refuse values whose square would make the running second moment infinite for ever."""
-        if not all(parallel(vectors.within, values, math.sqrt(self._largest))):
+        if not all(parallel(vectors.within, values, self._largest_root)):
             raise self._too_large(values, name)
-
-    @property
-    def _largest(self) -> float:
-        """The largest number in the precision of the parameters."""
-        return float(np.finfo(self._arrays["theta"].dtype).max)
 
     def _too_large(self, values: FloatArray, name: str) -> NonFiniteError:
         largest = float(abs(values).max())
-        if largest <= math.sqrt(self._largest):
+        if largest <= self._largest_root:
             reason = f"with an entry of {largest:g} the curvature may overflow {values.dtype}"
         else:
             reason = f"the square of {largest:g} overflows {values.dtype}"
