@@ -68,7 +68,12 @@ class Finding:
     @property
     def holds(self) -> bool:
         """Whether measurement and prediction agree, and the measurement is sharp enough to tell."""
-        if not np.isfinite([self.measurement, self.interval]).all() or not self.sharp:
+        return self.agrees and self.sharp
+
+    @property
+    def agrees(self) -> bool:
+        """Whether measurement and prediction agree within interval and tolerance."""
+        if not np.isfinite([self.measurement, self.interval]).all():
             return False
         difference = self.measurement - self.prediction
         # A statistical equality may miss by its interval; a claimed inequality must hold beyond it.

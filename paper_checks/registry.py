@@ -1,4 +1,4 @@
-"""The checks in the order of the theory."""
+"""The checks by section, in the order of the theory."""
 
 from types import ModuleType
 
@@ -21,25 +21,39 @@ from paper_checks import (
     uniformity,
 )
 
-CHECKS: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module
-    for module in (
+SECTIONS: dict[str, tuple[ModuleType, ...]] = {
+    "Jumps of the gradient": (
         boundary_jump,
         uniformity,
         crossing_rate,
-        signals,
-        exact_density,
+    ),
+    "Glass": (
         diffusion,
+        signals,
         diagonal_dominance,
+        exact_density,
+    ),
+    "Loss change": (
         expected_change,
         loss_change,
+    ),
+    "Estimates": (
         kernels,
-        shared_boundaries,
         sampling,
-        hessian_choices,
+        shared_boundaries,
+    ),
+    "Steps": (
         optimal_step,
+        hessian_choices,
+    ),
+    "Optimizers": (
         nesterov,
         training,
-    )
+    ),
+}
+"""The parts of the report, and what stands in them."""
+
+CHECKS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module for section in SECTIONS.values() for module in section
 }
 """Name to module; every module has a docstring, ``CLAIM``, ``SOURCE`` and ``run(settings)``."""
