@@ -1,5 +1,7 @@
 """Style of the figures: colour-blind safe, legible at half size, no global state."""
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -10,9 +12,22 @@ def axes(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """Return a figure with one labelled pair of axes."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.add_subplot()
+    _label(ax, title, xlabel, ylabel)
+    return figure, ax
+
+
+def panels(titles: Sequence[str], xlabels: Sequence[str], ylabels: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with labelled pairs of axes side by side."""
+    figure = Figure(figsize=(1.2 + 4.2 * len(titles), 4.2), layout="constrained")
+    every = [figure.add_subplot(1, len(titles), k + 1) for k in range(len(titles))]
+    for ax, title, xlabel, ylabel in zip(every, titles, xlabels, ylabels, strict=True):
+        _label(ax, title, xlabel, ylabel)
+    return figure, every
+
+
+def _label(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
     ax.set_title(title, fontsize=13)
     ax.set_xlabel(xlabel, fontsize=12)
     ax.set_ylabel(ylabel, fontsize=12)
     ax.tick_params(labelsize=11)
     ax.grid(alpha=0.25)
-    return figure, ax

@@ -36,7 +36,7 @@ import glasscurv as gc
 from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, axes
 from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
-CLAIM = "The directional model (8c) is right for the random part of the loss change; curvature is the rest"
+CLAIM = "The directional model (8c) is right for the random part of the loss change"
 SOURCE = "theory 2, eq. (8); new"
 
 Array = NDArray[np.float64]

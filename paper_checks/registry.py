@@ -1,4 +1,4 @@
-"""The checks in the order of the theory."""
+"""The checks by section, in the order of the theory."""
 
 from types import ModuleType
 
@@ -21,25 +21,41 @@ from paper_checks import (
     uniformity,
 )
 
-CHECKS: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module
-    for module in (
+_MODULES = {
+    "Jumps of the gradient": (
         boundary_jump,
         uniformity,
         crossing_rate,
-        signals,
-        exact_density,
+    ),
+    "Glass": (
         diffusion,
+        signals,
         diagonal_dominance,
+        exact_density,
+    ),
+    "Loss change": (
         expected_change,
         loss_change,
+    ),
+    "Estimates": (
         kernels,
-        shared_boundaries,
         sampling,
-        hessian_choices,
+        shared_boundaries,
+    ),
+    "Steps": (
         optimal_step,
+        hessian_choices,
+    ),
+    "Optimizers": (
         nesterov,
         training,
-    )
+    ),
 }
-"""Name to module; every module has a docstring, ``CLAIM``, ``SOURCE`` and ``run(settings)``."""
+
+SECTIONS: dict[str, dict[str, ModuleType]] = {
+    title: {module.__name__.rpartition(".")[2]: module for module in modules} for title, modules in _MODULES.items()
+}
+"""The parts of the report and the checks in them; a module has a docstring, ``CLAIM``, ``SOURCE`` and ``run``."""
+
+CHECKS = {name: module for section in SECTIONS.values() for name, module in section.items()}
+"""Every check by its name."""

@@ -30,7 +30,7 @@ from paper_checks import digits
 from paper_checks.figures import BLUE, ORANGE, axes
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
 
-CLAIM = "Signals are pseudorandom across units, not within one: there they repeat the loss derivative"
+CLAIM = "Signals are pseudorandom across units; within one they repeat the loss derivative"
 SOURCE = "theory 1, before eq. (2); new"
 
 LENGTH = 1e-2
