@@ -47,28 +47,34 @@ CLAIM = "Glass kernels reach their predicted efficiency: more nodes pay where bo
 SOURCE = "theory 3, eq. (9), (10); new (few boundaries)"
 
 Array = NDArray[np.float64]
+Nodes = tuple[int, ...]
 
 SPAN, DIMENSION = 12, 16
 """Length of a line in units of its finest spacing; the line starts at its centre."""
-KERNELS = {m + 1: tuple(range(0, SPAN + 1, SPAN // m)) for m in (2, 3, 4, 6)}
+KERNELS: dict[int, Nodes] = {m + 1: tuple(range(0, SPAN + 1, SPAN // m)) for m in (2, 3, 4, 6)}
 UNEQUAL = (0, 1, 2, 6, 12)
-NODES = np.unique([*sum(KERNELS.values(), ()), *UNEQUAL])
+NODES = np.unique(np.concatenate([*KERNELS.values(), UNEQUAL]))
+LEAST_SQUARES = (NODES - NODES.mean()) / np.sum((NODES - NODES.mean()) ** 2)
 REGIMES = {"sparse": (64, 4, 64_000), "few": (160, 2.5, 20_000), "many": (256, 1, 8000), "dense": (640, 1, 16_000)}
 """Number of hinges, half-width of their offsets over the least that covers the line, and number of lines."""
 
 
-class Lines(NamedTuple):
-    """Gradients of one toy at the nodes, and what is known of its boundaries.
+class Toy(NamedTuple):
+    """Random hinges on a quadratic, with what is known of the boundaries on a line.
 
     Attributes
     ----------
-    gradients : (nodes, lines, n) array
+    hinges : RandomHinges
+    smooth : Quadratic
+    direction : (n,) array
     density : (n,) array
     second, fourth : (hinges, n) array
         Probability that a unit of length holds the boundary, times mean square and mean fourth power of its jump.
     """
 
-    gradients: Array
+    hinges: gc.RandomHinges
+    smooth: gc.Quadratic
+    direction: Array
     density: Array
     second: Array
     fourth: Array
@@ -78,6 +84,14 @@ class Lines(NamedTuple):
         """Return N/κ."""
         return float(SPAN / np.mean(self.fourth.sum(axis=0) / np.square(self.second.sum(axis=0))))
 
+    def relative_variance(self, nodes: Nodes, form: Array) -> float:
+        """Return Var ρ̂/ρ² of a quadratic form in the increments, averaged over coordinates."""
+        spacing = np.diff(nodes)
+        own, pairs = spacing @ np.diag(form) ** 2, spacing @ form**2 @ spacing
+        squares, total = np.square(self.second).sum(axis=0), np.square(self.second.sum(axis=0))
+        variance = own * self.fourth.sum(axis=0) - squares + 2 * pairs * (total - squares)
+        return float(np.mean(variance / total))
+
 
 def run(settings: Settings) -> Outcome:
     """Compare means, variances and costs of the kernels' estimates with the theory."""
@@ -86,26 +100,25 @@ def run(settings: Settings) -> Outcome:
     root = rng.standard_normal((DIMENSION, DIMENSION))
     smooth = gc.Quadratic(20 * (root + root.T))
     cost = {count: _evaluations(smooth, nodes, rng) for count, nodes in KERNELS.items()}
-    regimes = {
-        name: _draw(hinges, room, lines * settings.scale, direction, smooth, rng)
-        for name, (hinges, room, lines) in REGIMES.items()
-    }
     shown, findings = [], []
-    for name, lines in regimes.items():
-        row = {count: _efficiency(name, lines, nodes, cost[count]) for count, nodes in KERNELS.items()}
-        shown.append((lines, row))
-        findings += row.values() if name in ("dense", "sparse") else []
-    dense = regimes["dense"]
-    for count, nodes in KERNELS.items():
-        density = gc.glass_kernel(nodes).apply(_at(dense, nodes), 1.0).reshape(-1, DIMENSION)
-        findings.append(
-            mean_finding(f"{count} nodes: mean density / exact", 1.0, (density / dense.density).mean(axis=1))
-        )
+    for name, (hinges, room, count) in REGIMES.items():
+        toy = _toy(hinges, room, direction, smooth, rng)
+        # In blocks: the gradients of the full form would take a gigabyte.
+        blocks = [_samples(toy, count, rng) for _ in range(settings.scale)]
+        samples = {key: np.concatenate([block[key] for block in blocks], axis=-1) for key in blocks[0]}
+        row = {}
+        for nodes in (*KERNELS.values(), UNEQUAL):
+            finding = _efficiency(f"{name}: {_title(nodes)}", toy, nodes, samples, cost[len(nodes)])
+            if name == "dense" or (name == "sparse" and nodes != UNEQUAL) or (name == "few" and nodes == UNEQUAL):
+                findings.append(finding)
+            row[_title(nodes)] = finding
+        shown.append((toy, row))
     findings += [
-        _efficiency("dense, unequal", dense, UNEQUAL, cost[5]),
-        _efficiency("few, unequal", regimes["few"], UNEQUAL, cost[5], resolution=0.25),
-        _rival(dense, cost[5]),
-        *_hessian(dense, direction, smooth),
+        mean_finding(f"{_title(nodes)}: mean density / exact", 1.0, samples[nodes][0]) for nodes in KERNELS.values()
+    ]
+    findings += [
+        _rival(toy, samples, cost[5]),
+        *_hessian(samples),
         _annihilated(direction, smooth),
         *(Finding(f"{count} nodes: evaluations a line", count - 1, spent) for count, spent in cost.items()),
     ]
@@ -113,26 +126,11 @@ def run(settings: Settings) -> Outcome:
     return Outcome(findings, _figure(shown))
 
 
-def _draw(
-    hinges: int, room: float, count: int, direction: Array, smooth: gc.Quadratic, rng: np.random.Generator
-) -> Lines:
-    """Take gradients on lines of 12 units around 0."""
-    normals = rng.standard_normal((hinges, DIMENSION))
-    half_width = room * SPAN / 2 * float(abs(normals @ direction).max())
-    toy = gc.RandomHinges(DIMENSION, hinges, half_width=half_width, normals=normals, rng=rng)
-    nodes = NODES - SPAN / 2
-    gradients = gradients_on_lines(toy, nodes, np.tile(direction, (count, 1)), rng)
-    gradients += np.array([smooth.gradient(node * direction) for node in nodes])[:, None]
-    rates = abs(normals @ direction)[:, None] / (2 * half_width)
-    return Lines(gradients, toy.density(direction), rates * normals**2, 3 * rates * normals**4)
+def _title(nodes: Nodes) -> str:
+    return f"{len(nodes)} nodes" + ", unequal" * (nodes == UNEQUAL)
 
 
-def _at(lines: Lines, nodes: tuple[int, ...]) -> Array:
-    """Gradients at some of the nodes, shape (nodes, lines · n)."""
-    return lines.gradients[np.searchsorted(NODES, nodes)].reshape(len(nodes), -1)
-
-
-def _evaluations(problem: gc.Problem, nodes: tuple[int, ...], rng: np.random.Generator) -> float:
+def _evaluations(problem: gc.Problem, nodes: Nodes, rng: np.random.Generator) -> float:
     """Count the gradients that a line takes beside the centre's."""
     calls = []
 
@@ -144,73 +142,75 @@ def _evaluations(problem: gc.Problem, nodes: tuple[int, ...], rng: np.random.Gen
     return (len(calls) - 1) / 10
 
 
-def _optimal_form(nodes: tuple[int, ...]) -> Array:
-    """Matrix of the estimate (9) as a quadratic form in the increments: D less its part along √Δ, squared, over r."""
+def _toy(count: int, room: float, direction: Array, smooth: gc.Quadratic, rng: np.random.Generator) -> Toy:
+    normals = rng.standard_normal((count, DIMENSION))
+    half_width = room * SPAN / 2 * float(abs(normals @ direction).max())
+    hinges = gc.RandomHinges(DIMENSION, count, half_width=half_width, normals=normals, rng=rng)
+    rates = abs(normals @ direction)[:, None] / (2 * half_width)
+    return Toy(hinges, smooth, direction, hinges.density(direction), rates * normals**2, 3 * rates * normals**4)
+
+
+def _samples(toy: Toy, count: int, rng: np.random.Generator) -> dict[Nodes | str, Array]:
+    """Measure on lines of 12 units around 0, each in a landscape of its own; one column a line."""
+    positions = NODES - SPAN / 2
+    gradients = gradients_on_lines(toy.hinges, positions, np.tile(toy.direction, (count, 1)), rng)
+    gradients += np.array([toy.smooth.gradient(position * toy.direction) for position in positions])[:, None]
+    samples: dict[Nodes | str, Array] = {}
+    for nodes in (*KERNELS.values(), UNEQUAL):
+        values = gradients[np.searchsorted(NODES, nodes)].reshape(len(nodes), -1)
+        samples[nodes] = _moments(gc.glass_kernel(nodes).apply(values, 1.0), toy)
+        if nodes == KERNELS[5]:
+            neighbours = [gc.glass_kernel().apply(values[k : k + 3], nodes[1]) for k in range(3)]
+            samples["rival"] = _moments(np.mean(neighbours, axis=0), toy)
+    product = toy.smooth.hessian @ toy.direction
+    ends = gc.hessian_kernel(NODES).apply(gradients.reshape(NODES.size, -1), 1.0).reshape(-1, DIMENSION)
+    fitted = np.tensordot(LEAST_SQUARES, gradients, 1)
+    samples["ends"], samples["fitted"] = (
+        np.mean((product_found - product) ** 2 / toy.density, axis=1) for product_found in (ends, fitted)
+    )
+    spacing = np.diff(NODES)[:, None, None]
+    increments = (np.diff(gradients, axis=0) - spacing * product) / np.sqrt(toy.density)
+    samples["products"] = np.tensordot(increments, increments, [(1, 2), (1, 2)])[..., None] / increments[0].size
+    return samples
+
+
+def _moments(densities: Array, toy: Toy) -> Array:
+    """Mean of ρ̂/ρ and of (ρ̂/ρ − 1)² over the coordinates, (2, lines)."""
+    relative = densities.reshape(-1, DIMENSION) / toy.density
+    return np.array([relative.mean(axis=1), np.square(relative - 1).mean(axis=1)])
+
+
+def _efficiency(name: str, toy: Toy, nodes: Nodes, samples: dict[Nodes | str, Array], cost: float) -> Finding:
+    """Compare the efficiency of the kernel (9); its form is D less its part along √Δ, squared, over r."""
     spacing = np.diff(nodes).astype(np.float64)
     unit = np.sqrt(spacing / spacing.sum())
-    return np.asarray(
-        (np.eye(spacing.size) - np.outer(unit, unit)) / np.sqrt(np.outer(spacing, spacing)) / (spacing.size - 1)
-    )
+    projection = np.eye(spacing.size) - np.outer(unit, unit)
+    form = projection / np.sqrt(np.outer(spacing, spacing)) / (spacing.size - 1)
+    predicted = 1 / (toy.relative_variance(nodes, form) * spacing.size)
+    resolution = 0.25 if name.startswith("few") else RESOLUTION
+    return _measured(f"{name}, efficiency", predicted, samples[nodes][1], cost, resolution)
 
 
-def _relative_variance(lines: Lines, nodes: tuple[int, ...], form: Array) -> float:
-    """Return Var ρ̂/ρ² of a quadratic form in the increments, averaged over coordinates."""
-    spacing = np.diff(nodes)
-    own, pairs = spacing @ np.diag(form) ** 2, spacing @ form**2 @ spacing
-    squares, total = np.square(lines.second).sum(axis=0), np.square(lines.second.sum(axis=0))
-    variance = own * lines.fourth.sum(axis=0) - squares + 2 * pairs * (total - squares)
-    return float(np.mean(variance / total))
-
-
-def _efficiency(
-    name: str, lines: Lines, nodes: tuple[int, ...], cost: float, resolution: float = RESOLUTION
-) -> Finding:
-    estimates = gc.glass_kernel(nodes).apply(_at(lines, nodes), 1.0)
-    predicted = 1 / (_relative_variance(lines, nodes, _optimal_form(nodes)) * (len(nodes) - 1))
-    return _measured_efficiency(
-        f"{name}: {len(nodes)} nodes, efficiency", predicted, lines, estimates, cost, resolution
-    )
-
-
-def _measured_efficiency(
-    name: str, predicted: float, lines: Lines, estimates: Array, cost: float, resolution: float = RESOLUTION
-) -> Finding:
-    deviations = estimates.reshape(-1, DIMENSION) / lines.density - 1
-    squares = np.square(deviations).mean(axis=1)
+def _measured(name: str, predicted: float, squares: Array, cost: float, resolution: float = RESOLUTION) -> Finding:
     return ratio_finding(name, predicted, np.ones_like(squares), cost * squares, resolution=resolution)
 
 
-def _rival(lines: Lines, cost: float) -> Finding:
-    """Average the kernel −1, 0, 1 over all neighbouring nodes."""
+def _rival(toy: Toy, samples: dict[Nodes | str, Array], cost: float) -> Finding:
+    """Compare the mean of the kernel −1, 0, 1 over all neighbouring nodes."""
     nodes = KERNELS[5]
-    values, spacing = _at(lines, nodes), nodes[1]
-    count = len(nodes) - 2
-    estimates = np.mean([gc.glass_kernel().apply(values[k : k + 3], spacing) for k in range(count)], axis=0)
-    differences = (np.eye(count + 1)[:-1] - np.eye(count + 1)[1:]) / np.sqrt(2 * spacing * count)
-    predicted = 1 / (_relative_variance(lines, nodes, differences.T @ differences) * (len(nodes) - 1))
-    return _measured_efficiency("dense: 5 nodes, second differences averaged", predicted, lines, estimates, cost)
+    differences = (np.eye(4)[:-1] - np.eye(4)[1:]) / np.sqrt(2 * nodes[1] * 3)
+    predicted = 1 / (toy.relative_variance(nodes, differences.T @ differences) * 4)
+    return _measured("dense: 5 nodes, second differences averaged, efficiency", predicted, samples["rival"][1], cost)
 
 
-def _hessian(lines: Lines, direction: Array, smooth: gc.Quadratic) -> list[Finding]:
+def _hessian(samples: dict[Nodes | str, Array]) -> list[Finding]:
     """Compare the Hessian kernel with theory, with least squares and with the best rule in hindsight."""
-    product = smooth.hessian @ direction
-    nodes, spacing = tuple(NODES.tolist()), np.diff(NODES)
-
-    def squares(errors: Array) -> Array:
-        return np.mean(errors.reshape(-1, DIMENSION) ** 2 / lines.density, axis=1)
-
-    ends = squares(gc.hessian_kernel(nodes).apply(_at(lines, nodes), 1.0).reshape(-1, DIMENSION) - product)
-    centred = NODES - NODES.mean()
-    slopes = centred / (centred @ centred)
-    fitted = squares(np.tensordot(slopes, lines.gradients, 1) - product)
-    on_increments = -np.cumsum(slopes)[:-1]
-    least = 1 / SPAN
-    increments = (np.diff(lines.gradients, axis=0) - spacing[:, None, None] * product) / np.sqrt(lines.density)
-    covariance = np.tensordot(increments, increments, [(1, 2), (1, 2)]) / increments[0].size
-    hindsight = 1 / (spacing @ np.linalg.solve(covariance, spacing))
+    ends, fitted, spacing = samples["ends"], samples["fitted"], np.diff(NODES)
+    on_increments = -np.cumsum(LEAST_SQUARES)[:-1]
+    hindsight = 1 / (spacing @ np.linalg.solve(samples["products"].mean(axis=-1), spacing))
     return [
-        mean_finding("Hessian: error variance of the end nodes / least", 1.0, ends / least),
-        ratio_finding("Hessian: least squares / end nodes", on_increments**2 @ spacing / least, fitted, ends),
+        mean_finding("Hessian: error variance of the end nodes / least", 1.0, ends * SPAN),
+        ratio_finding("Hessian: least squares / end nodes", on_increments**2 @ spacing * SPAN, fitted, ends),
         Finding("Hessian: best in hindsight / end nodes", 1.0, float(hindsight / ends.mean()), 0.0, 0.01, ">="),
     ]
 
@@ -224,7 +224,7 @@ def _annihilated(direction: Array, smooth: gc.Quadratic) -> Finding:
     return Finding("density of a quadratic / (Hz)²", 0.0, max(largest) / size, tolerance=1e-24)
 
 
-def _figure(shown: list[tuple[Lines, dict[int, Finding]]]) -> Figure:
+def _figure(shown: list[tuple[Toy, dict[str, Finding]]]) -> Figure:
     figure, ax = axes(
         "More nodes pay where boundaries are many",
         "boundaries on the line / kurtosis of their jumps, N/κ",
@@ -235,9 +235,9 @@ def _figure(shown: list[tuple[Lines, dict[int, Finding]]]) -> Figure:
     for count, colour, marker in style:
         increments = count - 1
         ax.plot(many, 1 / (increments * (2 / (increments - 1) + 1 / many)), color=colour)
-        row = [findings[count] for _, findings in shown]
+        row = [findings[f"{count} nodes"] for _, findings in shown]
         ax.errorbar(
-            [lines.crossings_over_kurtosis for lines, _ in shown],
+            [toy.crossings_over_kurtosis for toy, _ in shown],
             [finding.measurement for finding in row],
             [finding.interval for finding in row],
             fmt=marker,

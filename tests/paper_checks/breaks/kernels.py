@@ -4,29 +4,50 @@ from functools import partial
 import numpy as np
 
 import glasscurv as gc
-from paper_checks import kernels
 from tests.paper_checks.breaks.common import wrong_glass_kernel
-
-
-def one_set_of_nodes(break_it):
-    """Break the kernels, and look at one set of nodes alone: it is enough, and faster."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(kernels, "NODE_SETS", ((-1, 0, 1),))
-        break_it(monkeypatch)
-
-    return broken
 
 
 def one_sided_glass_kernel(monkeypatch):
     """(g₊ − g₀)²/σ instead of the second difference: the Hessian disturbs it."""
-    broken = replace(gc.glass_kernel(), weights=np.array([[0.0, -1.0, 1.0]]))
     exact = gc.glass_kernel
-    monkeypatch.setattr(gc, "glass_kernel", lambda nodes=(-1, 0, 1): broken if len(nodes) == 3 else exact(nodes))
+
+    def broken(nodes=(-1, 0, 1)):
+        kernel = exact(nodes)
+        if len(kernel.nodes) > 3:
+            return kernel
+        return replace(kernel, weights=np.array([[0, -1, 1]]) / np.sqrt(kernel.nodes[2] - kernel.nodes[1]))
+
+    monkeypatch.setattr(gc, "glass_kernel", broken)
+
+
+def second_differences_for_kernel(monkeypatch):
+    """Second differences of neighbouring nodes, not made orthogonal: unbiased, but of a larger variance."""
+    exact = gc.glass_kernel
+
+    def broken(nodes=(-1, 0, 1)):
+        kernel = exact(nodes)
+        rows = [exact(kernel.nodes[k : k + 3]).weights[0] for k in range(len(kernel.nodes) - 2)]
+        weights = np.zeros_like(kernel.weights)
+        for k, row in enumerate(rows):
+            weights[k, k : k + 3] = row
+        return replace(kernel, weights=weights)
+
+    monkeypatch.setattr(gc, "glass_kernel", broken)
+
+
+def kernel_without_one_contrast(monkeypatch):
+    """One contrast fewer than there are: unbiased, and 1/(m − 2) of the information lost."""
+    exact = gc.glass_kernel
+
+    def broken(nodes=(-1, 0, 1)):
+        kernel = exact(nodes)
+        return replace(kernel, weights=kernel.weights[: max(1, len(kernel.weights) - 1)])
+
+    monkeypatch.setattr(gc, "glass_kernel", broken)
 
 
 def inefficient_hessian_kernel(monkeypatch):
-    """The forward difference of the two inner nodes: unbiased, but of twice the variance."""
+    """The difference of the last two nodes: unbiased, but of a larger variance."""
     exact = gc.hessian_kernel
 
     def broken(nodes=(-1, 0, 1)):
@@ -38,8 +59,10 @@ def inefficient_hessian_kernel(monkeypatch):
 
 
 BREAKS = {
-    "glass kernel 10 % too large": one_set_of_nodes(wrong_glass_kernel),
-    "glass kernel 10 % too small": one_set_of_nodes(partial(wrong_glass_kernel, factor=0.9)),
-    "one-sided glass kernel, which the Hessian disturbs": one_set_of_nodes(one_sided_glass_kernel),
-    "Hessian kernel of the inner nodes, of twice the variance": one_set_of_nodes(inefficient_hessian_kernel),
+    "glass kernel 10 % too large": wrong_glass_kernel,
+    "glass kernel 10 % too small": partial(wrong_glass_kernel, factor=0.9),
+    "one-sided glass kernel, which the Hessian disturbs": one_sided_glass_kernel,
+    "second differences averaged instead of orthogonal contrasts": second_differences_for_kernel,
+    "one contrast of the glass kernel left out": kernel_without_one_contrast,
+    "Hessian kernel of the last two nodes, of a larger variance": inefficient_hessian_kernel,
 }
