@@ -11,6 +11,7 @@ from paper_checks import (
     expected_change,
     hessian_choices,
     kernels,
+    kernels_on_networks,
     loss_change,
     nesterov,
     optimal_step,
@@ -39,6 +40,7 @@ _MODULES = {
     ),
     "Estimates": (
         kernels,
+        kernels_on_networks,
         sampling,
         shared_boundaries,
     ),

@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 
 import glasscurv as gc
-from tests.paper_checks.breaks.common import wrong_glass_kernel
+from tests.paper_checks.breaks.common import kernel_without_one_contrast, wrong_glass_kernel
 
 
 def one_sided_glass_kernel(monkeypatch):
@@ -31,17 +31,6 @@ def second_differences_for_kernel(monkeypatch):
         for k, row in enumerate(rows):
             weights[k, k : k + 3] = row
         return replace(kernel, weights=weights)
-
-    monkeypatch.setattr(gc, "glass_kernel", broken)
-
-
-def kernel_without_one_contrast(monkeypatch):
-    """One contrast fewer than there are: unbiased, and 1/(m − 2) of the information lost."""
-    exact = gc.glass_kernel
-
-    def broken(nodes=(-1, 0, 1)):
-        kernel = exact(nodes)
-        return replace(kernel, weights=kernel.weights[: max(1, len(kernel.weights) - 1)])
 
     monkeypatch.setattr(gc, "glass_kernel", broken)
 
