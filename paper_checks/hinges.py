@@ -14,7 +14,10 @@ BLOCK = 200_000
 def draw_landscapes(toy: gc.RandomHinges, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Draw the offsets and the signals of `count` landscapes of the toy's law, (count, hinges) each."""
     shape = (count, len(toy.normals))
-    return rng.uniform(-toy.half_width, toy.half_width, shape), toy.signal_scale * rng.standard_normal(shape)
+    offsets = rng.uniform(-toy.half_width, toy.half_width, shape)
+    if toy.signal_law == "gaussian":
+        return offsets, toy.signal_scale * rng.standard_normal(shape)
+    return offsets, toy.signal_scale * (2.0 * rng.integers(0, 2, shape) - 1)
 
 
 def gradients_on_lines(toy: gc.RandomHinges, nodes: Array, steps: Array, rng: np.random.Generator) -> Array:

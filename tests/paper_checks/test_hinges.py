@@ -15,6 +15,13 @@ def test_landscapes_drawn_at_once_have_the_toys_law():
     np.testing.assert_allclose(np.square(signals).mean(), 0.25, rtol=0.016)
 
 
+def test_landscapes_of_random_signs_have_signals_of_one_size():
+    toy = gc.RandomHinges(3, 50, signal_scale=0.5, signals="rademacher", rng=0)
+    _, signals = draw_landscapes(toy, 4000, np.random.default_rng(1))
+    np.testing.assert_array_equal(np.unique(signals), [-0.5, 0.5])
+    assert abs(signals.mean()) < 0.006  # five standard errors
+
+
 def test_gradients_on_lines_are_those_of_the_toy(monkeypatch):
     toy = gc.RandomHinges(3, 40, half_width=4.0, rng=0)
     monkeypatch.setattr(
