@@ -16,6 +16,7 @@ from paper_checks import (
     nesterov,
     optimal_step,
     sampling,
+    sampling_variance,
     shared_boundaries,
     signals,
     training,
@@ -42,6 +43,7 @@ _MODULES = {
         kernels,
         kernels_on_networks,
         sampling,
+        sampling_variance,
         shared_boundaries,
     ),
     "Steps": (
