@@ -149,7 +149,7 @@ def _default_diagonal(rng: np.random.Generator, scale: int) -> Finding:
     root = rng.standard_normal((24, 24))
     quadratic = gc.Quadratic(root + root.T)
     exact, errors = np.sum(quadratic.hessian**2, axis=1) - quadratic.hessian.diagonal() ** 2, []
-    for _ in range(1000 * scale):
+    for _ in range(1500 * scale):
         estimate = gc.estimate_curvature(quadratic.gradient, np.zeros(24), 0.1, samples=1, rng=rng)
         errors.append(np.mean((estimate.hessian_diagonal - quadratic.hessian.diagonal()) ** 2 / exact))
     return mean_finding("estimator's diagonal: variance / Σ_{j≠i} H_ij²", 1.0, errors)

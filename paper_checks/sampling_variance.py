@@ -12,8 +12,8 @@ directions and the sphere read exactly the upper end of (4), Σ_k C_k‖a_k‖, 
 directions less. The excess variance is Σ_kl C_k C_l ‖a_k‖‖a_l‖ (2/π)(√(1 − c²) + c arcsin c)/(E|z|)² less the squared
 mean, c being the cosine between a_k and a_l, because E|a_k·z||a_l·z| is the same for both laws.
 
-Prediction. These formulas, with the moments of each law written out and the exact density matrix of the toy; for Rademacher
-directions on hinges of any normals the exact densities of all sign patterns.
+Prediction. These formulas, with the moments of each law written out and the exact density matrix of the toy; for
+Rademacher directions on hinges of any normals the exact densities of all sign patterns.
 
 Measurement. Glass: kernels on gradients of random hinges in four dimensions, two landscapes for each direction: the
 covariance of their estimates is the excess variance, whatever the noise of each. The first toy has the normals
