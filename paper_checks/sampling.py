@@ -8,8 +8,8 @@ and of all lines it takes 1/q times as many.
 
 Source. Theory, section 4; paper. The sparse law is new.
 
-Prediction. ``contamination`` of each law where it is finite. Where it is infinite, only directions with |z_i| > τ count,
-and the factors become, exactly, ½ ln(1/τ) and (1/τ − 1)/3 for the uniform law, E₁(τ²/2)/π and
+Prediction. ``contamination`` of each law where it is finite. Where it is infinite, only directions with |z_i| > τ
+count, and the factors become, exactly, ½ ln(1/τ) and (1/τ − 1)/3 for the uniform law, E₁(τ²/2)/π and
 √(2/π) e^{−τ²/2}/τ − erfc(τ/√2) for the Gaussian law: as τ → 0 the glass's grow by 0.50 and 0.64 for a factor e, the
 Hessian's as 1/τ. Sparse: the exact densities of the toy in all 3ⁿ directions, with their probabilities.
 
@@ -146,11 +146,11 @@ def _sparse(scale: int, rng: np.random.Generator) -> dict[float, list[Finding]]:
 
 def _default_diagonal(rng: np.random.Generator, scale: int) -> Finding:
     """Variance of the estimator's Hessian diagonal with its default law: Σ_{j≠i} H_ij² for one sample."""
-    root = rng.standard_normal((24, 24))
+    root = rng.standard_normal((8, 8))
     quadratic = gc.Quadratic(root + root.T)
     exact, errors = np.sum(quadratic.hessian**2, axis=1) - quadratic.hessian.diagonal() ** 2, []
     for _ in range(1500 * scale):
-        estimate = gc.estimate_curvature(quadratic.gradient, np.zeros(24), 0.1, samples=1, rng=rng)
+        estimate = gc.estimate_curvature(quadratic.gradient, np.zeros(8), 0.1, samples=1, rng=rng)
         errors.append(np.mean((estimate.hessian_diagonal - quadratic.hessian.diagonal()) ** 2 / exact))
     return mean_finding("estimator's diagonal: variance / Σ_{j≠i} H_ij²", 1.0, errors)
 
