@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from paper_checks import outcome
 from paper_checks.registry import CHECKS, SECTIONS
@@ -102,3 +104,27 @@ def test_interval_of_a_mean_is_five_standard_errors():
     finding = outcome.mean_finding("x", 0.0, samples)
     assert finding.measurement == pytest.approx(samples.mean())
     assert finding.interval == pytest.approx(5 * samples.std(ddof=1) / 100)
+
+
+@given(
+    prediction=st.floats(-2, 2),
+    measurement=st.floats(-2, 2),
+    interval=st.just(0.0) | st.floats(0.01, 2),
+    tolerance=st.just(0.0) | st.floats(0.01, 2),
+    relation=st.sampled_from(["=", "<=", ">="]),
+)
+def test_a_finding_agrees_as_long_as_it_uses_no_more_than_is_allowed(**numbers):
+    finding = outcome.Finding("x", **numbers)
+    assert finding.used >= 0
+    assume(abs(finding.used - 1) > 1e-9)
+    assert finding.agrees == (finding.used < 1)
+
+
+def test_standard_scores_of_means_are_standard_normal():
+    """Of 400 means; the root mean square of 400 scores is 1 with a standard error of 0.035."""
+    samples = np.random.default_rng(0).standard_normal((400, 100))
+    scores = [outcome.mean_finding("x", 0.0, row).standard_score for row in samples]
+    assert np.sqrt(np.mean(np.square(scores))) == pytest.approx(1.0, abs=0.2)
+    assert outcome.Finding("x", 1.0, 1.0).standard_score is None
+    assert outcome.mean_finding("x", 0.0, samples[0], tolerance=0.1).standard_score is None
+    assert outcome.mean_finding("x", 0.0, samples[0], relation=">=").standard_score is None
