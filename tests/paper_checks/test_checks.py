@@ -67,6 +67,16 @@ def test_every_check_is_broken():
     assert [name for name, broken in BREAKS.items() if not broken] == []
 
 
+def table_of_breaks():
+    rows = [(f"`{name}`", CHECKS[name].CLAIM.replace("|", "\\|"), "; ".join(broken)) for name, broken in BREAKS.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [("check", "claim", "catches"), ("---",) * 3, *rows])
+
+
+def test_the_documentation_lists_what_each_check_catches():
+    page = Path(__file__).parents[2] / "docs" / "checks.md"
+    assert page.read_text("utf-8").endswith(f"\n\n{table_of_breaks()}\n")
+
+
 # When a finding holds
 
 
