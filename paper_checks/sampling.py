@@ -1,8 +1,8 @@
 """What the movement of the other coordinates adds to a coordinate's own estimate, by law of the directions.
 
 Claim. Normalised by the coordinate's own movement, v_i²/|z_i| has the mean R_ii + E|z| E|1/z| Σ_{j≠i} R_ij, and
-(Hz)_i/z_i the variance E z² E z⁻² Σ_{j≠i} H_ij². These factors are 1 for Rademacher, ln 3 and 13/9 for the uniform law on
-±[½, 3/2], infinite for Gaussian directions and for the uniform law on [−1, 1]. Sparse directions separate the diagonal:
+(Hz)_i/z_i the variance E z² E z⁻² Σ_{j≠i} H_ij². These factors are 1 for Rademacher, ln 3 and 13/9 for the uniform law
+on ±[½, 3/2], infinite for Gaussian directions and for the uniform law on [−1, 1]. Sparse directions separate the diagonal:
 the mean of v_i²/σ over the lines in which coordinate i moves tends to R_ii as the probability q of moving tends to 0,
 and of all lines it takes 1/q times as many.
 
