@@ -2,9 +2,9 @@
 
 Claim. Normalised by the coordinate's own movement, v_i²/|z_i| has the mean R_ii + E|z| E|1/z| Σ_{j≠i} R_ij, and
 (Hz)_i/z_i the variance E z² E z⁻² Σ_{j≠i} H_ij². These factors are 1 for Rademacher, ln 3 and 13/9 for the uniform law
-on ±[½, 3/2], infinite for Gaussian directions and for the uniform law on [−1, 1]. Sparse directions separate the diagonal:
-the mean of v_i²/σ over the lines in which coordinate i moves tends to R_ii as the probability q of moving tends to 0,
-and of all lines it takes 1/q times as many.
+on ±[½, 3/2], infinite for Gaussian directions and for the uniform law on [−1, 1]. Sparse directions separate the
+diagonal: the mean of v_i²/σ over the lines in which coordinate i moves tends to R_ii as the probability q of moving
+tends to 0, and of all lines it takes 1/q times as many.
 
 Source. Theory, section 4; paper. The sparse law is new.
 
@@ -146,11 +146,11 @@ def _sparse(scale: int, rng: np.random.Generator) -> dict[float, list[Finding]]:
 
 def _default_diagonal(rng: np.random.Generator, scale: int) -> Finding:
     """Variance of the estimator's Hessian diagonal with its default law: Σ_{j≠i} H_ij² for one sample."""
-    root = rng.standard_normal((8, 8))
+    root = rng.standard_normal((16, 16))
     quadratic = gc.Quadratic(root + root.T)
     exact, errors = np.sum(quadratic.hessian**2, axis=1) - quadratic.hessian.diagonal() ** 2, []
-    for _ in range(1500 * scale):
-        estimate = gc.estimate_curvature(quadratic.gradient, np.zeros(8), 0.1, samples=1, rng=rng)
+    for _ in range(1800 * scale):
+        estimate = gc.estimate_curvature(quadratic.gradient, np.zeros(16), 0.1, samples=1, rng=rng)
         errors.append(np.mean((estimate.hessian_diagonal - quadratic.hessian.diagonal()) ** 2 / exact))
     return mean_finding("estimator's diagonal: variance / Σ_{j≠i} H_ij²", 1.0, errors)
 
