@@ -13,10 +13,12 @@ from paper_checks import (
     kernels,
     loss_change,
     nesterov,
+    network_steps,
     optimal_step,
     sampling,
     shared_boundaries,
     signals,
+    step_decrease,
     training,
     uniformity,
 )
@@ -44,6 +46,8 @@ SECTIONS: dict[str, tuple[ModuleType, ...]] = {
     ),
     "Steps": (
         optimal_step,
+        step_decrease,
+        network_steps,
         hessian_choices,
     ),
     "Optimizers": (
