@@ -15,6 +15,7 @@ from paper_checks import (
     nesterov,
     network_steps,
     optimal_step,
+    reference,
     sampling,
     shared_boundaries,
     signals,
@@ -51,6 +52,7 @@ SECTIONS: dict[str, tuple[ModuleType, ...]] = {
         hessian_choices,
     ),
     "Optimizers": (
+        reference,
         nesterov,
         training,
     ),

@@ -7,22 +7,24 @@ matter alike Newton's step and the glass alone raise the loss in the unlucky hal
 Source. Theory, section 5, equation (11), and the two readings in section 2; paper. The joint step is new.
 
 Prediction. With κ = ρ/(|g|h) and lengths in units of |g|/h, Newton's step is 1, glass alone 2π/(3κ), and the modelled
-step the square of the root of s² + (3/2)c√κ s = 1, solved here. The glass part X of the change is symmetric and normal: the
-mean decrease of a step d is |g|d − ½hd², that of the unlucky half (X ≥ 0) is ``predicted_decrease``, which takes E|X| off
-it, and the loss rises with the probability Φ(−(|g|d − ½hd²)/√(ρd³/3)). With n equal coordinates of independent glass
-the joint step is the modelled one of density ρ/n.
+step the square of the root of s² + (3/2)c√κ s = 1, solved here. The glass part X of the change is symmetric and normal:
+the mean decrease of a step d is |g|d − ½hd², that of the unlucky half (X ≥ 0) is ``predicted_decrease``, which takes
+E|X| off it, and the loss rises with the probability Φ(−(|g|d − ½hd²)/√(ρd³/3)). With n equal coordinates of independent
+glass the joint step is the modelled one of density ρ/n.
 
-Measurement. Losses of a parabola and random hinges before and after the steps that the library takes, in many landscapes,
-in units of g²/(2h): what the Hessian promises for Newton's step. A landscape and its mirror image, all signals reversed,
-are equally likely, and one of the two is unlucky. That the modelled step is the best of its multiples in the unlucky
-half is measured from its multiples by 1.4 and 1/1.4.
+Measurement. Losses of a parabola and random hinges before and after the steps that the library takes, in many
+landscapes, in units of g²/(2h): what the Hessian promises for Newton's step. A landscape and its mirror image, all
+signals reversed, are equally likely, and one of the two is unlucky. That the modelled step is the best of its multiples
+in the unlucky half is measured with its multiples by 1.4 and 1/1.4, by a parabola that for the promised decreases has
+its vertex at 0.95.
 
 Tolerance. Five standard errors, and E|X|/(10 N) where a step crosses N boundaries: with signals of one size X has the
-excess kurtosis 1.8/N, which takes a share 0.075/N from E|X| and moves a probability by at most 0.002. The modelled and the joint step are judged on their own
-decrease; those of the other steps, of which little or nothing remains, on that of the gradient, |g|d; probabilities on ½.
+excess kurtosis 1.8/N, which takes a share 0.075/N from E|X| and moves a probability by at most 0.002. The modelled and
+the joint step are judged on their own decrease; those of the other steps, of which little or nothing remains, on that
+of the gradient, |g|d; probabilities on ½.
 
-Limits. The modelled step is the cautious one. On average it gains 76, 63 and 47 % of Newton's for κ = 1, 2, 4; in return it
-raises the loss in 1, 6 and 8 % of the landscapes and Newton's in 19, 27 and 33 %.
+Limits. The modelled step is the cautious one. On average it gains 76, 63 and 47 % of Newton's for κ = 1, 2, 4; in
+return it raises the loss in 1, 6 and 8 % of the landscapes and Newton's in 19, 27 and 33 %.
 """
 
 from dataclasses import replace
@@ -101,7 +103,7 @@ def taken(slope: float, hessian: float, density: float) -> Array:
 
 
 def _toy(landscapes: int, rng: np.random.Generator) -> tuple[dict[float, Sample], Finding]:
-    """Samples of every κ, with g = h = 1/√κ so that Newton's step is 1, and the best multiple of one step."""
+    """Return samples of every κ, with g = h = 1/√κ so that Newton's step is 1, and the best multiple."""
     normals, signal = np.ones((HINGES, 1)), np.sqrt(2 * HALF_WIDTH / HINGES)
     toy = gc.RandomHinges(1, HINGES, HALF_WIDTH, signal, "rademacher", normals, rng)
     slopes = 1 / np.sqrt(STRENGTHS)
@@ -115,7 +117,7 @@ def _toy(landscapes: int, rng: np.random.Generator) -> tuple[dict[float, Sample]
 
 
 def _glass(toy: gc.RandomHinges, steps: Array, landscapes: int, rng: np.random.Generator) -> Array:
-    """Loss of many landscapes after each step, less that before and the tangent: (landscapes, steps)."""
+    """Return the loss after each step less that before and the tangent, (landscapes, steps)."""
     glass, start = np.empty((landscapes, len(steps))), np.zeros(toy.size)
     for row in glass:
         landscape = toy.redraw(rng)
@@ -131,7 +133,7 @@ def _sample(parabola: gc.Quadratic, steps: Array, glass: Array) -> Sample:
 
 
 def _ahead(strength: float, unlucky: Array) -> list[Finding]:
-    """How far the modelled step is ahead of the others in the unlucky half, landscape by landscape."""
+    """Measure how far the modelled step is ahead in the unlucky half, landscape by landscape."""
     promised = promise(strength).unlucky
     return [
         mean_finding(
@@ -183,7 +185,7 @@ def _scales(strength: float) -> list[float | None]:
 
 
 def _best_multiple(unlucky: Array) -> Finding:
-    """The best multiple of the modelled step, from a parabola over the logarithms of three multiples."""
+    """Find the best multiple of the modelled step, from a parabola over the logarithms of three multiples."""
 
     def parabola(low: Array, here: Array, high: Array) -> tuple[Array, Array]:
         return (high - low) / 2, 2 * here - low - high
@@ -200,7 +202,7 @@ def _best_multiple(unlucky: Array) -> Finding:
 
 
 def _joint(landscapes: int, rng: np.random.Generator) -> list[Finding]:
-    """The joint step against the coordinate one, four equal coordinates with hinges of their own."""
+    """Compare the joint with the coordinate step, on four equal coordinates with hinges of their own."""
     n, strength = 4, STRENGTHS[-1]
     normals, signal = np.repeat(np.eye(n), HINGES, axis=0), np.sqrt(2 * HALF_WIDTH / HINGES)
     toy = gc.RandomHinges(n, n * HINGES, HALF_WIDTH, signal, "rademacher", normals, rng)
@@ -242,5 +244,5 @@ def _figure(samples: dict[float, Sample]) -> Figure:
         ax.axhline(0, color="black", lw=0.8)
         ax.set_ylim(-1.5, 1.3)
     every[2].set_ylim(0, 0.65)
-    every[2].legend(fontsize=11)
+    every[2].legend(fontsize=11, title="lines: theory")
     return figure
