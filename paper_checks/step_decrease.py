@@ -24,7 +24,7 @@ the joint step are judged on their own decrease; those of the other steps, of wh
 of the gradient, |g|d; probabilities on ½.
 
 Limits. The modelled step is the cautious one. On average it gains 76, 63 and 47 % of Newton's for κ = 1, 2, 4; in
-return it raises the loss in 1, 6 and 8 % of the landscapes and Newton's in 19, 27 and 33 %.
+return it raises the loss in 3, 6 and 8 % of the landscapes and Newton's in 19, 27 and 33 %.
 """
 
 from dataclasses import replace
