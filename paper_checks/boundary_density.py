@@ -1,31 +1,33 @@
 """How many boundaries a random line meets in networks of growing width and depth, from the architecture alone.
 
-Claim. The discontinuities of the gradient are distributed: a line through the parameters of a ReLU network at its
-initialisation meets boundaries at a density that grows with the width n like n^{3/2} a sample, n^{1/2} a unit, and with
-the depth l of a unit like l^{1/2}. Nothing but the widths and the sizes of the inputs decides it.
+Claim. The discontinuities of the gradient are spread over all units and samples. At initialisation a line through the
+parameters of a ReLU network meets boundaries at a density that the widths and the size of the inputs determine: in
+a network of width n a unit of layer l meets about √(l n/2)/π of them a sample and unit of length, so that their number
+grows like n^{3/2} with the width, and the density like l^{1/2} with the depth.
 
-Source. Theory, section 1, which supposes densities p_k of the pre-activations. New here: they follow from Rice's formula.
+Source. Theory, section 1, the density of boundaries. New: the paper has the boundaries, Rice's formula their number.
 
-Prediction. Take normal weights of variance 2/fan-in, biases 0, and a line θ + tz with z standard normal. Given the inputs x of
-a layer and their velocities x' by t, a pre-activation y and its velocity y' are jointly normal over the layer's own weights,
-with variances V = s|x|² + t² and D = |x|² + 1 + s|x'|² + 2t x·x' and covariance C = t(|x|² + 1) + s x·x', where
-s = 2/fan-in + t². Rice: y changes sign ω/π times a unit of t on average, ω² = D/V − (C/V)². Of the outputs, m ~ Bin(n, ½)
-are active; there y is half-normal and y' = (C/V) y + a normal part of variance Vω², independent of y: |x|², x·x' and |x'|²
-of the next layer are V times chi-square variables of m and m − 1 degrees of freedom and so on. Drawing this chain of three
-numbers gives the expected count for any widths, without a limit. For wide layers and t = 0 it reads ω² = ½ Σ (fan-in + 1/q)
-over the layers up to the unit's own, with q the mean square of the inputs, which He's weights preserve: for equal widths ω² =
-l(n + 1/q)/2, and, as the weights turn by the angle atan(t √(n/2)), a unit in layer l meets √l/π boundaries a sample for every
-radian: √l/4 on a line of length √(2/n).
+Prediction. Weights are normal with variance 2/fan-in, biases 0, and the line is θ + tz with z standard normal. Given
+the inputs x of a layer and their derivatives x' by t, a pre-activation y and its derivative y' are jointly normal over
+the layer's own weights. With s = 2/fan-in + t² the variances are V = s|x|² + t² and D = |x|² + 1 + s|x'|² + 2t x·x',
+the covariance is C = t(|x|² + 1) + s x·x', and y changes sign ω/π times a unit of length, ω² = D/V − (C/V)². A binomial
+number of outputs is active; there y is half-normal, and y' − (C/V) y is normal with variance Vω² and independent of y.
+So |x|², x·x' and |x'|² of the next layer are drawn from chi-square laws: a chain of three numbers, exact for all widths
+and lengths. Nothing of the traced networks enters but |x|² of their inputs. Wide networks have ω² = l(n + 1/q)/2 at
+t = 0, q being the mean square of the inputs.
 
-Measurement. Boundaries counted by `trace_crossings` on lines of length √(2/n), by 45 degrees: three hidden layers of 16 to 256
-units with as many standard normal inputs, four a network; and five hidden layers of 64 units on two digits images of 64 pixels.
+Measurement. Boundaries counted by `trace_crossings` on lines of length √(2/n), which turn the weights by 45 degrees:
+three hidden layers of 16 to 256 units with as many standard normal inputs, and five hidden layers of 64 units on digits
+of 64 pixels; two samples a network.
 
-Tolerance. Five standard errors, every network being one sample; the chain is exact, and its own error is below 0.2 %.
-The exponents are those of wide layers: the next order, a share 1/(2nq) for the biases and (l² − 1)/(6nl) for the spread of
-ω² between networks, shifts the fitted ones by 0.016 and 0.008: 0.02. The exponent of the depth is judged on the scale of 1.
+Tolerance. Five standard errors, every network being one sample; none for the densities, as the chain's own error is
+below 0.2 %. The exponents are those of wide networks. The next order is a share 1/(2nq) for the biases and
+(l² − 1)/(6nl) for the spread of ω between networks: it takes 0.012 from the fitted exponent of the width and less than
+0.01 from that of the depth, hence 0.02. The exponent of the depth is judged on the scale of 1.
 
-Limits. At initialisation: after training p_k is another one (check `crossing_rate` measures it). Per unit of Euclidean
-length a line meets fewer by the root of the number of parameters, n √l: the density a sample then grows like n^{1/2} l.
+Limits. At initialisation; after training other densities hold (check `crossing_rate`). Lengths are those of a line that
+moves each parameter by 1 a unit of length. Per unit of Euclidean length there are fewer by the root of the number of
+parameters, about n√l: of all boundaries in l layers, n^{3/2} l^{3/2}, a line then meets n^{1/2} l.
 """
 
 from collections.abc import Sequence
@@ -41,15 +43,15 @@ from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, ORANGE, panels
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
 
-CLAIM = "A line meets boundaries at a density that the widths fix: √width · √depth a unit"
-SOURCE = "theory 1; new"
+CLAIM = "The widths alone say how many boundaries a line meets: about √(width · depth/2)/π a unit"
+SOURCE = "theory 1, density of boundaries; new"
 
 Array = NDArray[np.float64]
 
-NETWORKS = {16: 400, 32: 200, 64: 100, 128: 50, 256: 18}
+NETWORKS = {16: 600, 32: 300, 64: 150, 128: 75, 256: 50}
 """How many networks of each width."""
 DEPTH, DEEP = 3, 5
-DEEP_WIDTH, DEEP_NETWORKS = 64, 400
+DEEP_WIDTH, DEEP_NETWORKS = 64, 360
 DRAWS = 40_000
 
 
@@ -82,7 +84,7 @@ def _counts(width: int, depth: int, networks: int, rng: np.random.Generator, ima
     net, length = gc.MLP((width,) * (depth + 1) + (10,)), np.sqrt(2 / width)
     counted, norms = np.empty((networks, depth)), []
     for row in counted:
-        X, y = digits.minibatch(2, rng) if images else (rng.standard_normal((4, width)), np.zeros(4, int))
+        X, y = digits.minibatch(2, rng) if images else (rng.standard_normal((2, width)), np.zeros(2, int))
         line = gc.Gaussian().sample(net.size, rng)
         found = gc.trace_crossings(net, net.initialize(rng), line, X, y, length)
         row[:] = np.bincount(found.layer, minlength=depth + 1)[1:] / (len(X) * width * length)
@@ -119,7 +121,8 @@ def _pooled(findings: list[Finding]) -> Finding:
     """Average independent findings: sharper than each of them."""
     measurement = np.mean([finding.measurement for finding in findings])
     interval = np.linalg.norm([finding.interval for finding in findings]) / len(findings)
-    return Finding("all widths: counted/predicted", 1.0, float(measurement), float(interval), resolution=0.05)
+    name = "boundaries met, all widths: counted/predicted"
+    return Finding(name, 1.0, float(measurement), float(interval), resolution=0.05)
 
 
 def _exponent_of_width(growing: list[Counts]) -> Finding:
@@ -149,7 +152,7 @@ def _slope_weights(sizes: Sequence[int]) -> Array:
 
 
 def _figure(growing: list[Counts], deep: Counts) -> Figure:
-    titles = ("Growing width", f"Growing depth: digits, width {DEEP_WIDTH}")
+    titles = ("Growing width (lines: predicted)", f"Growing depth: digits, width {DEEP_WIDTH}")
     density = "boundaries per unit, sample and length"
     figure, (left, right) = panels(titles, ("width n", "hidden layer l"), (density, density))
     widths = [c.width for c in growing]

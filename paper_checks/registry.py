@@ -3,6 +3,7 @@
 from types import ModuleType
 
 from paper_checks import (
+    boundary_density,
     boundary_jump,
     crossing_rate,
     diagonal_dominance,
@@ -14,6 +15,7 @@ from paper_checks import (
     loss_change,
     nesterov,
     optimal_step,
+    random_walk,
     sampling,
     shared_boundaries,
     signals,
@@ -26,9 +28,11 @@ SECTIONS: dict[str, tuple[ModuleType, ...]] = {
         boundary_jump,
         uniformity,
         crossing_rate,
+        boundary_density,
     ),
     "Glass": (
         diffusion,
+        random_walk,
         signals,
         diagonal_dominance,
         exact_density,
