@@ -1,17 +1,17 @@
 """Over which range the gradient's variation is a random walk, and what takes over beyond it.
 
 Claim. At short range the variation v = Δg − tHδ is a random walk: increments next to each other are uncorrelated, and
-its mean square over 2t is twice that over t. On digits MLPs the range ends where a unit has met about six boundaries. The
-jumps of one unit are alike (check `signals`) and have a mean, so the walk drifts; far beyond it is a straight line, over
-which the mean square grows fourfold. A larger batch shortens the range: the drift is a curvature of the expected loss,
-which the Hessian misses, and stays as it is, while the walk is due to chance and grows weaker.
+its mean square over 2t is twice that over t. On digits MLPs the range ends where a unit has met about six boundaries.
+The jumps of one unit are alike (check `signals`) and have a mean, so the walk drifts; far beyond it is a straight
+line, over which the mean square grows fourfold. A larger batch shortens the range: the drift is a curvature of the
+expected loss, which the Hessian misses, and stays as it is, while the walk is due to chance and grows weaker.
 
 Source. Theory, section 1, equation (2) and the range of the walk. Paper for the walk, new for its end.
 
 Prediction. In the last hidden layer of a network E|v|² = At + Bt², hence a growth of 2(1 + t/(t + t*)) from t to 2t,
-with t* = A/B. A and B follow from the layer's inputs x, their derivatives x' along the line and the signals s at its units,
-all at the start: nothing is traced, and no gradient along the line is taken. Averages are over the layer's own normal
-weights, of variance ζ = 2/fan-in, and over the normal direction. A = Σ s²(|x|² + 1) ω/π by Rice's formula (check
+with t* = A/B. A and B follow from the layer's inputs x, their derivatives x' along the line and the signals s at its
+units, all at the start: nothing is traced, and no gradient along the line is taken. Averages are over the layer's own
+normal weights, of variance ζ = 2/fan-in, and over the normal direction. A = Σ s²(|x|² + 1) ω/π by Rice's formula (check
 `boundary_density`). B = Σ s₁s₂ N p E[y₁'y₂'] over pairs of samples at one unit, with N = x₁·x₂ + 1 the product of the
 gradients ∇y, p = (2πζ)⁻¹ (|x₁|²|x₂|² − (x₁·x₂)²)^{−1/2} the density of y₁ = y₂ = 0, and E[y₁'y₂'] = N + ζ r₁·r₂,
 where r is x' less its part in the plane of x₁ and x₂. For random hinges A is all, and the growth 2.
@@ -213,7 +213,8 @@ def _crossover_finding(pairs: list[tuple[Sample, Finding]]) -> Finding:
 
 
 def _figure(samples: list[Sample], growths: list[Finding]) -> Figure:
-    figure, ax = axes("Gradient variation at initialisation", "boundaries met per unit", "mean square over 2t / over t")
+    title, label = "Gradient variation at initialisation (lines: predicted)", "boundaries that a unit meets over t"
+    figure, ax = axes(title, label, "mean square over 2t / over t")
     grid = np.geomspace(0.04, 30, 200)
     for level, name in ((2, "random walk"), (4, "straight line")):
         ax.axhline(level, color=GREY, ls="--", lw=1)
