@@ -17,7 +17,7 @@ from paper_checks import (
     sampling,
     shared_boundaries,
     signals,
-    training,
+    step_bounds,
     uniformity,
 )
 
@@ -48,7 +48,7 @@ _MODULES = {
     ),
     "Optimizers": (
         nesterov,
-        training,
+        step_bounds,
     ),
 }
 
