@@ -5,6 +5,7 @@ from types import ModuleType
 from paper_checks import (
     boundary_jump,
     crossing_rate,
+    curvature_terms,
     diagonal_dominance,
     diffusion,
     exact_density,
@@ -49,6 +50,7 @@ _MODULES = {
     "Optimizers": (
         nesterov,
         step_bounds,
+        curvature_terms,
     ),
 }
 
