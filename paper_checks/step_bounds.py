@@ -182,6 +182,6 @@ def _figure(curves: dict[str, list[list[float]]], factors: dict[int, float]) -> 
     n = np.geomspace(100, 1100, 200)
     right.plot(n, np.abs(1 - FRACTION * np.sqrt(n)), color=GREEN, label="predicted, |1 − φ√n|")
     right.plot(list(factors), list(factors.values()), "o", color=BLUE, label="measured, no bounds")
-    right.axhline(1, color=GREY, ls="--", lw=1.5)
-    right.legend(fontsize=10)
+    right.axhline(1, color=GREY, ls="--", lw=1.5, label="diverges above")
+    right.legend(fontsize=10, loc="upper left")
     return figure
