@@ -20,16 +20,17 @@ that add up to 1.
 
 Measurement. Steps after the warm-up until the validation loss falls below two or three targets, their geometric mean,
 over that with the Hessian alone. Data, initialisation, minibatches and directions are common to both. Three quick
-steps between measurements; the learning rate is 10⁻¹·⁵, or 0.1 with short perturbations; "tuned rates" are those of
-the study, 10⁻¹·⁵ with glass and 0.1 without. Loss on the digits after 60 steps at 10⁻⁰·⁵, ten times the tuned rate.
+steps between measurements; the learning rate is 10⁻¹·⁵, for the networks of one layer and of SiLU 0.1; "tuned rates"
+are those of the study, 10⁻¹·⁵ with glass and 0.1 without. Loss on the digits after 60 steps at 10⁻⁰·⁵, ten times the
+tuned rate.
 
 Tolerance. Five standard errors of the logarithm of measured over predicted ratio, seed by seed, which varies less
 than the ratio. A tenth of the prediction: the predictions along the two paths are 3 to 10 % apart because the slower
 path leads elsewhere, and the second order, what longer steps lose by overshooting, is of that size; half of it for
-the mean of three networks. One network notices a promise that is off by a half, the mean of three one that is off by
-a quarter, and the SiLU network 10 %, with 0.02 for the bending that is left. Directions are held against round numbers
-that more than five standard errors separate from what is measured. Runs that do not reach their targets are counted,
-and left out.
+the mean of three networks. One network notices a promise that is off by 0.6, the mean of three one that is off by
+0.3, and the SiLU network 10 %, with 0.02 for the bending that is left. Directions are held against round numbers that
+more than five standard errors separate from what is measured. Runs that do not reach their targets are counted, and
+left out.
 
 Limits. Where something else limits training the promise is not kept: on the digits at the tuned rate glass promises
 1.25 times the steps and costs 1.04, on the regression 2.0 and costs 1.6, on a spirals network of four layers 1.60 and
@@ -135,7 +136,7 @@ TUNED = Setup("two layers", "Hessian", HIGH)
 RELU, SILU = "spirals, two layers, σ = 0.003", "spirals, SiLU, σ = 0.003"
 COMPARISONS = (
     Comparison("spirals, two layers", *_with_glass("two layers")),
-    Comparison(RELU, *_with_glass("two layers", HIGH, SHORT)),
+    Comparison(RELU, *_with_glass("two layers", LOW, SHORT)),
     Comparison("spirals, one layer, σ = 0.003", *_with_glass("one layer", HIGH, SHORT)),
     Comparison(SILU, *_with_glass("SiLU", HIGH, SHORT), "=", 1.0, 0.02),
     Comparison("spirals, two layers", Setup("two layers", "joint step"), Setup("two layers", "Hessian")),
@@ -252,7 +253,7 @@ def _mean_of_promises(logs: dict[Comparison, tuple[Array, Array]]) -> list[Findi
         return []
     name = f"mean of {len(kept)} networks: ln(steps / what is promised)"
     samples = np.mean(kept, axis=0)
-    return [mean_finding(name, 0.0, samples[np.isfinite(samples)], tolerance=0.05, scale=1.0, resolution=0.25)]
+    return [mean_finding(name, 0.0, samples[np.isfinite(samples)], tolerance=0.05, scale=1.0, resolution=0.3)]
 
 
 def _is_dear(comparison: Comparison) -> bool:
@@ -264,7 +265,7 @@ def _finding(comparison: Comparison, measured: Array, predicted: Array) -> Findi
     prediction = float(np.exp(predicted[np.isfinite(measured)].mean()))
     if comparison.relation != "=":
         return _ratio(name, prediction, measured, measured, comparison.relation)
-    resolution = 0.1 if comparison.prediction else 0.5
+    resolution = 0.1 if comparison.prediction else 0.6
     return _ratio(name, prediction, measured, measured - predicted, "=", comparison.tolerance, resolution)
 
 
