@@ -14,11 +14,14 @@ from paper_checks import (
     kernels,
     loss_change,
     nesterov,
+    network_steps,
     optimal_step,
+    reference,
     sampling,
     shared_boundaries,
     signals,
     step_bounds,
+    step_decrease,
     uniformity,
 )
 
@@ -45,9 +48,12 @@ _MODULES = {
     ),
     "Steps": (
         optimal_step,
+        step_decrease,
+        network_steps,
         hessian_choices,
     ),
     "Optimizers": (
+        reference,
         nesterov,
         step_bounds,
         curvature_terms,
