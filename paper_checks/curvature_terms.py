@@ -291,7 +291,7 @@ def _share_at_bound(name: str, runs: list[Run]) -> Finding:
     quantity = f"{name}: steps of glass alone at the bound"
     if name == SILU:
         return mean_finding(quantity, 0.95, shares, relation=">=")
-    return mean_finding(quantity, 0.75, shares, relation="<=")
+    return mean_finding(quantity, 0.9, shares, relation="<=")
 
 
 def _share_that_arrives(runs: list[Run]) -> Finding:
