@@ -6,6 +6,7 @@ from paper_checks import (
     boundary_density,
     boundary_jump,
     crossing_rate,
+    curvature_terms,
     diagonal_dominance,
     diffusion,
     exact_density,
@@ -23,8 +24,8 @@ from paper_checks import (
     sampling_variance,
     shared_boundaries,
     signals,
+    step_bounds,
     step_decrease,
-    training,
     uniformity,
 )
 
@@ -62,7 +63,8 @@ _MODULES = {
     "Optimizers": (
         reference,
         nesterov,
-        training,
+        step_bounds,
+        curvature_terms,
     ),
 }
 
