@@ -107,7 +107,7 @@ def ratio_finding(quantity: str, prediction: float, above: ArrayLike, below: Arr
     """Compare a prediction with the ratio of two means over the same samples, by the delta method."""
     upper, lower = np.asarray(above, float), np.asarray(below, float)
     ratio = upper.mean() / lower.mean()
-    error = np.std(upper - ratio * lower, ddof=1) / np.sqrt(upper.size) / lower.mean()
+    error = np.std(upper - ratio * lower, ddof=1) / np.sqrt(upper.size) / abs(lower.mean())
     return Finding(quantity, prediction, float(ratio), float(STANDARD_ERRORS * error), **options)
 
 

@@ -13,6 +13,7 @@ from paper_checks import (
     kernels,
     loss_change,
     nesterov,
+    nesterov_minibatch,
     optimal_step,
     sampling,
     shared_boundaries,
@@ -48,6 +49,7 @@ SECTIONS: dict[str, tuple[ModuleType, ...]] = {
     ),
     "Optimizers": (
         nesterov,
+        nesterov_minibatch,
         training,
     ),
 }
