@@ -20,6 +20,7 @@ from paper_checks import (
     signals,
     training,
     uniformity,
+    variation_regression,
 )
 
 SECTIONS: dict[str, tuple[ModuleType, ...]] = {
@@ -32,6 +33,7 @@ SECTIONS: dict[str, tuple[ModuleType, ...]] = {
         diffusion,
         signals,
         diagonal_dominance,
+        variation_regression,
         exact_density,
     ),
     "Loss change": (
