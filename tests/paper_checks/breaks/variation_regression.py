@@ -1,6 +1,7 @@
 from functools import partial
 
 import glasscurv as gc
+from glasscurv.networks.activations import ACTIVATIONS, leaky_relu
 from tests.paper_checks.breaks.common import smooth_relu, wrong_hessian_vector
 
 
@@ -8,9 +9,13 @@ def hessian_forgotten(monkeypatch):
     monkeypatch.setattr(gc.MLP, "hessian_vector", lambda net, theta, v, X, y: 0 * v)
 
 
+def half_a_kink(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "relu", leaky_relu(0.5))
+
+
 BREAKS = {
     "Hessian forgotten": hessian_forgotten,
-    "Hessian-vector product 10 % too large": partial(wrong_hessian_vector, factor=1.1),
-    "Hessian-vector product 10 % too small": partial(wrong_hessian_vector, factor=0.9),
+    "Hessian-vector product twice as large": partial(wrong_hessian_vector, factor=2),
+    "slope jump halved: leaky for ReLU": half_a_kink,
     "no kinks: silu for ReLU": smooth_relu,
 }
