@@ -59,7 +59,7 @@ MINIBATCHES = {"initialisation": 1, "centred pixels": 1, "trained": 4}
 
 
 class Covariances(NamedTuple):
-    """Sums of d_a d_b over units, predicted but for a constant and measured, (inputs, inputs); and over pairs of units."""
+    """Sums of d_a d_b over units, predicted up to a constant and measured, (inputs, inputs); over pairs of units."""
 
     predicted: Array
     measured: Array
@@ -121,7 +121,7 @@ def _network(net: gc.MLP, state: str, rng: np.random.Generator) -> list[Covarian
 
 
 def _rates(net: gc.MLP, theta: Array, X: Array, y: digits.Labels) -> list[tuple[Array, Array]]:
-    """Return the inputs x of both hidden layers, (rows, inputs), and the W_k that their gradients see, (rows, units)."""
+    """Return the inputs x of both hidden layers, (rows, inputs), and the W_k their gradients see, (rows, units)."""
     (first, second, outputs), ((_, _), (middle, _), (out, _)) = net.preactivations(theta, X), net.unflatten(theta)
     active, hidden = first > 0, np.maximum(first, 0)
     top = net.loss.derivative(outputs, y) @ out.T
