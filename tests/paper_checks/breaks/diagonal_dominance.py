@@ -1,7 +1,7 @@
 from functools import partial
 
 import glasscurv as gc
-from tests.paper_checks.breaks.common import smooth_relu, wrong_covariance, wrong_density_matrix
+from tests.paper_checks.breaks.common import wrong_covariance, wrong_density_matrix
 
 
 def inputs_without_sign(monkeypatch):
@@ -15,5 +15,4 @@ BREAKS = {
     "density matrix 10 % too small": partial(wrong_density_matrix, factor=0.9),
     "covariance of (2) 10 % too large": wrong_covariance,
     "inputs lose their sign": inputs_without_sign,
-    "no kinks: silu for ReLU": smooth_relu,
 }

@@ -2,7 +2,7 @@ from functools import partial
 
 import glasscurv as gc
 from glasscurv.networks.activations import ACTIVATIONS, leaky_relu
-from tests.paper_checks.breaks.common import smooth_relu, wrong_hessian_vector
+from tests.paper_checks.breaks.common import wrong_hessian_vector
 
 
 def hessian_forgotten(monkeypatch):
@@ -17,5 +17,4 @@ BREAKS = {
     "Hessian forgotten": hessian_forgotten,
     "Hessian-vector product twice as large": partial(wrong_hessian_vector, factor=2),
     "slope jump halved: leaky for ReLU": half_a_kink,
-    "no kinks: silu for ReLU": smooth_relu,
 }
