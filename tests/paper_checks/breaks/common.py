@@ -92,3 +92,8 @@ def wrong_step_fraction(monkeypatch, factor=0.9):
     broken = scaled(gc.exact_step_fraction, factor)
     for place in ("glasscurv.exact_step_fraction", "glasscurv.optimizers.alice.exact_step_fraction"):
         monkeypatch.setattr(place, broken)
+
+
+def glass_dropped(monkeypatch):
+    exact = gc.quasi_newton_step
+    monkeypatch.setattr(gc, "quasi_newton_step", lambda g, h, rho, eps=1e-8: exact(g, h, 0.0, eps))
