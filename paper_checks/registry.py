@@ -3,6 +3,7 @@
 from types import ModuleType
 
 from paper_checks import (
+    boundary_density,
     boundary_jump,
     crossing_rate,
     diagonal_dominance,
@@ -16,6 +17,7 @@ from paper_checks import (
     nesterov_minibatch,
     network_steps,
     optimal_step,
+    random_walk,
     reference,
     sampling,
     shared_boundaries,
@@ -31,9 +33,11 @@ _MODULES = {
         boundary_jump,
         uniformity,
         crossing_rate,
+        boundary_density,
     ),
     "Glass": (
         diffusion,
+        random_walk,
         signals,
         diagonal_dominance,
         variation_regression,
