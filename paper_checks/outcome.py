@@ -127,8 +127,22 @@ def ratio_finding(quantity: str, prediction: float, above: ArrayLike, below: Arr
     """Compare a prediction with the ratio of two means over the same samples, by the delta method."""
     upper, lower = np.asarray(above, float), np.asarray(below, float)
     ratio = upper.mean() / lower.mean()
-    error = np.std(upper - ratio * lower, ddof=1) / np.sqrt(upper.size) / lower.mean()
+    error = np.std(upper - ratio * lower, ddof=1) / np.sqrt(upper.size) / abs(lower.mean())
     return Finding(quantity, prediction, float(ratio), float(STANDARD_ERRORS * error), **options)
+
+
+def equal_ratios_finding(
+    quantity: str,
+    predicted: tuple[ArrayLike, ArrayLike],
+    measured: tuple[ArrayLike, ArrayLike],
+    **options: Any,
+) -> Finding:
+    """Compare two ratios of means over the same samples; what both share of the samples' noise drops out."""
+    (above, below), (high, low) = np.asarray(predicted, float), np.asarray(measured, float)
+    prediction, measurement = above.mean() / below.mean(), high.mean() / low.mean()
+    residual = (high - measurement * low) / low.mean() - (above - prediction * below) / below.mean()
+    interval = STANDARD_ERRORS * residual.std(ddof=1) / np.sqrt(residual.size)
+    return Finding(quantity, float(prediction), float(measurement), float(interval), **options)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from paper_checks import (
     kernels_on_networks,
     loss_change,
     nesterov,
+    nesterov_minibatch,
     network_steps,
     optimal_step,
     random_walk,
@@ -27,6 +28,7 @@ from paper_checks import (
     step_bounds,
     step_decrease,
     uniformity,
+    variation_regression,
 )
 
 _MODULES = {
@@ -41,6 +43,7 @@ _MODULES = {
         random_walk,
         signals,
         diagonal_dominance,
+        variation_regression,
         exact_density,
     ),
     "Loss change": (
@@ -65,6 +68,8 @@ _MODULES = {
         nesterov,
         step_bounds,
         curvature_terms,
+        nesterov_minibatch,
+        training,
     ),
 }
 

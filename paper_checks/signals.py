@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, ORANGE, axes
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
+from paper_checks.outcome import Finding, Outcome, Settings, equal_ratios_finding, mean_finding, ratio_finding
 
 CLAIM = "Signals are pseudorandom across units; within one they repeat the loss derivative"
 SOURCE = "theory 1, before eq. (2); new"
@@ -81,19 +81,18 @@ def _findings(name: str, state: str, sums: list[Sums]) -> list[Finding]:
     return [
         *zeros,
         share,
-        *(_alignment(name, pairs(key), pairs(f"{key}: φ"), key) for key in ("unit", "unit and class")),
+        *(
+            equal_ratios_finding(
+                f"{name}: correlation, one {key}",
+                pairs(f"{key}: φ"),
+                pairs(key),
+                tolerance=0.02,
+                scale=1.0,
+                resolution=0.2,
+            )
+            for key in ("unit", "unit and class")
+        ),
     ]
-
-
-def _alignment(name: str, signals: NDArray[np.float64], derivatives: NDArray[np.float64], key: str) -> Finding:
-    """Compare a correlation of signals with that of the derivatives φ over the same pairs."""
-    (above, below), (aligned, size) = signals, derivatives
-    measured, predicted = above.mean() / below.mean(), aligned.mean() / size.mean()
-    residual = (above - measured * below) / below.mean() - (aligned - predicted * size) / size.mean()
-    interval = STANDARD_ERRORS * residual.std(ddof=1) / np.sqrt(residual.size)
-    return Finding(
-        f"{name}: correlation, one {key}", predicted, measured, interval, tolerance=0.02, scale=1.0, resolution=0.2
-    )
 
 
 def _measure(net: gc.MLP, state: str, rng: np.random.Generator) -> list[tuple[Sums, digits.Array]]:

@@ -41,17 +41,20 @@ def missed_boundaries(monkeypatch, from_halfway=False):
     changed_crossings(monkeypatch, change)
 
 
-def wrong_density_matrix(monkeypatch):
-    exact = gc.RandomHinges.density_matrix
-    monkeypatch.setattr(gc.RandomHinges, "density_matrix", lambda toy: 1.1 * exact(toy))
+def wrong_density_matrix(monkeypatch, factor=1.1):
+    monkeypatch.setattr(gc.RandomHinges, "density_matrix", scaled(gc.RandomHinges.density_matrix, factor))
+
+
+def wrong_covariance(monkeypatch):
+    monkeypatch.setattr(gc.RandomHinges, "covariance", scaled(gc.RandomHinges.covariance, 1.1))
 
 
 def wrong_loss_constant(monkeypatch, factor=1.1):
     monkeypatch.setattr("glasscurv.glass.GLASS_LOSS_COEFFICIENT", factor * gc.GLASS_LOSS_COEFFICIENT)
 
 
-def wrong_hessian_vector(monkeypatch):
-    monkeypatch.setattr(gc.MLP, "hessian_vector", scaled(gc.MLP.hessian_vector, 1.5))
+def wrong_hessian_vector(monkeypatch, factor=1.5):
+    monkeypatch.setattr(gc.MLP, "hessian_vector", scaled(gc.MLP.hessian_vector, factor))
 
 
 def wrong_glass_kernel(monkeypatch, factor=1.1):
@@ -96,8 +99,10 @@ def hessian_dropped(monkeypatch):
     monkeypatch.setattr(gc, "quasi_newton_step", lambda g, h, rho, eps=1e-8: exact(g, 0.0, rho, eps))
 
 
-def wrong_step_fraction(monkeypatch):
-    monkeypatch.setattr(gc, "exact_step_fraction", scaled(gc.exact_step_fraction, 0.9))
+def wrong_step_fraction(monkeypatch, factor=0.9):
+    broken = scaled(gc.exact_step_fraction, factor)
+    for place in ("glasscurv.exact_step_fraction", "glasscurv.optimizers.alice.exact_step_fraction"):
+        monkeypatch.setattr(place, broken)
 
 
 def glass_dropped(monkeypatch):
