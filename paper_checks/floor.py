@@ -1,40 +1,42 @@
 """How far the glass raises the loss from a minimum: what "floor" has to mean for c √ρ t^{3/2} to be the rise.
 
-Claim. The floor reading of (8) says that from a minimum the glass raises the loss by G = c √ρ_u t^{3/2} on average. How
-much it does raise it depends on what the start is the minimum of. If at the distance t the loss is not below the tangent
-at the start, G is exact. If the start is the lowest point of the whole stretch from −t to t, the rise goes like t^{3/2}
-too, and is 25 % larger than G. If the start is a local minimum along the line, as a line search or a descent finds it,
-the rise is positive but linear in t: G meets it after about two crossings and is too large beyond.
+Claim. The floor reading of (8) says that from a minimum the glass raises the loss by G = c √ρ_u t^{3/2} on average.
+How much it does raise it depends on what the start is the minimum of. If at the distance t the loss is not below the
+tangent at the start, G is exact. If the start is the lowest point of the whole stretch from −t to t, the rise goes
+like t^{3/2} too, and is 25 % larger than G. If the start is a local minimum along the line, as a line search or a
+descent finds it, the rise is positive but linear in t: G meets it after about two crossings and is too large beyond.
 
 Source. Theory, section 2, after equation (7): the paper's reading of (8). All that is quantitative here is new.
 
-Prediction. Along the line the slope of the loss is a random walk whose jumps j come at the rate λ. (1) A symmetric X has
-E[X | X ≥ 0] = E|X| = G in the dense limit. (2) A local minimum is a jump from a negative to a positive slope. Where the
-law of the slope is flat on the scale of a jump, each jump j > 0 is one with a probability ∝ j, and the slope after it is
-uniform on (0, j): its mean is E j²/(2 E|j|). Later jumps average to zero, hence the rise t E j²/(2 E|j|) to either side,
-which is √(N*/N) G after N = λt crossings, N* = E j²/(4c² (E|j|)²): 1.85 for normal jumps of one size, here 1.97. (3) In
-the dense limit the loss is integrated Brownian motion from rest, x, with speed v, that stays positive until t. McKean
-(1963) gives the law of the time T and the speed w of its first return: from rest it is ∝ w^{3/2} T^{−5/2} exp(−2w²/T).
-v and x − tv are martingales, so that E[x_t; T > t] = E[(t − T) w; T ≤ t], and after division by P(T > t) the rise is
-κ √ρ t^{3/2} with κ = (4/(5√2)) Γ(7/4)/Γ(5/4) = 0.5736 = 1.245 c. (4) On networks there is a curvature h between the jumps
-too. A local minimum is at a kink with the probability U/(U + h), U being the sum of all j > 0 per unit of length, and the
-slope after it has the mean ½ Σ_{j>0} j²/(U + h). The rise is that times t, and ½ h t², and half of the jumps' drift times t².
+Prediction. Along the line the slope of the loss is a random walk whose jumps j come at the rate λ. (1) A symmetric X
+has E[X | X ≥ 0] = E|X| = G in the dense limit. (2) A local minimum is a jump from a negative to a positive slope.
+Where the law of the slope is flat on the scale of a jump, each jump j > 0 is one with a probability ∝ j, and the
+slope after it is uniform on (0, j): its mean is E j²/(2 E|j|). Later jumps average to zero, hence the rise t E j²/(2
+E|j|) to either side, which is √(N*/N) G after N = λt crossings, N* = E j²/(4c² (E|j|)²): 1.85 for normal jumps of one
+size, here 1.97. (3) In the dense limit the loss is integrated Brownian motion from rest, x, with speed v, that stays
+positive until t. McKean (1963) gives the law of the time T and the speed w of its first return: from rest it is ∝
+w^{3/2} T^{−5/2} exp(−2w²/T). v and x − tv are martingales, so that E[x_t; T > t] = E[(t − T) w; T ≤ t], and after
+division by P(T > t) the rise is κ √ρ t^{3/2} with κ = (4/(5√2)) Γ(7/4)/Γ(5/4) = 0.5736 = 1.245 c. (4) On networks
+there is a curvature h between the jumps too. A local minimum is at a kink with the probability U/(U + h), U being the
+sum of all j > 0 per unit of length, and the slope after it has the mean ½ Σ_{j>0} j²/(U + h). The rise is that times
+t, and ½ h t², and half of the jumps' drift times t².
 
-Measurement. Losses of landscapes of random hinges along a line, each of whose local minima is found. On digits MLPs of
-one minibatch: local minima along random lines and along the gradient of another minibatch, found by a line search and
-by following the slope over all traced kinks; the rise to both sides from losses, h from the exact Hessian.
+Measurement. Losses of landscapes of random hinges along a line, each of whose local minima is found. On digits MLPs
+of one minibatch: local minima along random lines and along the gradient of another minibatch, found by a line search
+and by following the slope over all traced kinks; the rise to both sides from losses, h from the exact Hessian.
 
-Tolerance. Five standard errors; a landscape or a network is one sample. Finitely many hinges let
-the slope revert to zero, which lowers (2) by ρt/4 over the slope's variance, 1.5 % at N = 8: this is predicted. 0.02 for (3), whose corrections are of the order 1/N at N = 32 crossings, 0.01
-for (1) at N = 32, where the kurtosis of X lowers E|X| by 0.2/24. On networks, where the path beyond the minimum is
-random and few minima are at kinks, rises and numbers of kinks notice a prediction that is off by a factor of two, rises in
-trained networks much less.
+Tolerance. Five standard errors; a landscape or a network is one sample. Finitely many hinges let the slope revert to
+zero, which lowers (2) by ρt/4 over the slope's variance, 1.5 % at N = 8: this is predicted. 0.02 for (3), whose
+corrections are of the order 1/N at N = 32 crossings, 0.01 for (1) at N = 32, where the kurtosis of X lowers E|X| by
+0.2/24. On networks the path beyond the minimum is random and few minima are at kinks: rises and numbers of kinks
+notice a prediction that is off by a factor of two, rises in trained networks much less. 0.05 for a curvature that
+varies along the line.
 
 Limits. On digits MLPs the floor reading holds roughly within the first crossing or two, never as t^{3/2}. After 16
 crossings what the loss rises beyond ½ t² uᵀHu is on average 0.6 G, and most of that is no floor either but the drift
 of the jumps, a curvature that finite differences see. At initialisation seven in ten local minima along random lines
-are kinks. After training the Hessian makes the floor: along gradients one minimum in fifty is a kink, and ½ t² uᵀHu is
-thirty times G. A step that takes G for the rise from where a line search ended is too careful by √(N/N*).
+are kinks. After training the Hessian makes the floor: along gradients one minimum in fifty is a kink, and ½ t² uᵀHu
+is thirty times G. A step that takes G for the rise from where a line search ended is too careful by √(N/N*).
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +51,7 @@ import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
 from paper_checks.lines import Minima, Profiles, Slope
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, ratio_finding
+from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
 CLAIM = "From a local minimum the glass raises the loss like t; c √ρ t^{3/2} needs a lower floor"
 SOURCE = "theory 2, eq. (8): the floor reading; new"
@@ -157,8 +159,9 @@ def _rises(profiles: Profiles, minima: Minima, t: float, edge: float, unit: floa
     changes = np.array([profiles.glass_change(side * t) for side in (-1, 1)])
 
     def sums(which: NDArray[np.bool_]) -> tuple[Array, Array]:
-        totals = [np.bincount(minima.row, which * weight, len(profiles.kinks)) for weight in (sum(rises) / 2 / unit, 1)]
-        return totals[0], totals[1]
+        count = len(profiles.kinks)
+        above = np.bincount(minima.row, which * (rises[0] + rises[1]) / (2 * unit), count)
+        return above, np.bincount(minima.row, which.astype(float), count)
 
     end = np.maximum(changes, 0).sum(axis=0) / unit, np.sum(changes >= 0, axis=0)
     return {LOCAL: sums(inside), GLOBAL: sums(lowest), END: end}
@@ -203,34 +206,27 @@ def _on_line(net: gc.MLP, theta: Array, lines: Lines, rng: np.random.Generator) 
 def _network_findings(samples: dict[str, Array], ax: Axes) -> list[Finding]:
     """Compare rises and numbers of kinks with the prediction, and the rise with G."""
     findings, parts = [], []
-    for k, (kind, columns) in enumerate(samples.items()):
-        sums = Sums(*columns)
-        predicted = sums.smooth + sums.glass
-        findings.append(
-            ratio_finding(f"{kind}: rise / prediction (4)", 1.0, sums.rise, predicted, tolerance=0.05, resolution=1.0)
-        )
+    for k, (kind, (minima, kinks, expected_kinks, rise, smooth, glass)) in enumerate(samples.items()):
+        name, options = f"{kind}: rise / prediction (4)", {"tolerance": 0.05, "resolution": 1.0}
+        findings.append(ratio_finding(name, 1.0, rise, smooth + glass, **options))
         if kind.startswith("initial"):
             name = f"{kind}: kinks among the minima / prediction (4)"
-            findings.append(ratio_finding(name, 1.0, sums.kinks, sums.expected_kinks, resolution=1.0))
-        parts.append(ratio_finding("", 0.0, sums.rise - sums.smooth, sums.minima))
-        total = ratio_finding("", 0.0, sums.rise, sums.minima)
-        here = {"label": "measured"}, {"label": "measured, less ½ t² uᵀHu"}, {"label": "predicted"}
-        first = here if k == 0 else ({}, {}, {})
-        ax.plot([predicted.mean() / sums.minima.mean()] * 2, [k - 0.3, k + 0.1], color=ORANGE, lw=2.5, **first[2])
+            findings.append(ratio_finding(name, 1.0, kinks, expected_kinks, resolution=1.0))
+        if kind == "trained, gradient":
+            findings.append(ratio_finding(f"{kind}: ½ t² uᵀHu / G", 5.0, smooth, minima, relation=">="))
+        total, part = (ratio_finding("", 0.0, values, minima) for values in (rise, rise - smooth))
+        parts.append(part)
+        predicted = (smooth + glass).mean() / minima.mean()
+        ax.plot([predicted] * 2, [k - 0.3, k + 0.1], color=ORANGE, lw=2.5, label="" if k else "predicted")
         for finding, shift, colour, marker, label in (
-            (total, -0.1, BLUE, "o", first[0]),
-            (parts[-1], 0.2, GREEN, "s", first[1]),
+            (total, -0.1, BLUE, "o", "measured"),
+            (part, 0.2, GREEN, "s", "measured, less ½ t² uᵀHu"),
         ):
-            lower = np.clip(finding.interval, 0, 0.999 * abs(finding.measurement))  # the axis is logarithmic
-            ax.errorbar(
-                finding.measurement, k + shift, xerr=[[lower], [finding.interval]], fmt=marker, color=colour, capsize=3, **label
-            )
+            value, interval = finding.measurement, finding.interval
+            below = np.clip(interval, 0, 0.999 * abs(value))  # the axis is logarithmic
+            style = {"color": colour, "label": "" if k else label}
+            ax.errorbar(value, k + shift, xerr=[[below], [interval]], fmt=marker, capsize=3, **style)
     _arrange(ax, list(samples))
-    if "trained, gradient" in samples:
-        sums = Sums(*samples["trained, gradient"])
-        findings.append(
-            ratio_finding("trained, gradient: ½ t² uᵀHu / G", 5.0, sums.smooth, sums.minima, relation=">=")
-        )
     measurement = float(np.mean([part.measurement for part in parts]))
     interval = float(np.linalg.norm([part.interval for part in parts])) / len(parts)
     findings.append(Finding("mean of all kinds: rise less ½ t² uᵀHu / G", 1.0, measurement, interval, relation="<="))

@@ -4,11 +4,13 @@ from types import ModuleType
 
 from paper_checks import (
     boundary_jump,
+    coverage,
     crossing_rate,
     diagonal_dominance,
     diffusion,
     exact_density,
     expected_change,
+    floor,
     hessian_choices,
     kernels,
     loss_change,
@@ -36,6 +38,8 @@ SECTIONS: dict[str, tuple[ModuleType, ...]] = {
     "Loss change": (
         expected_change,
         loss_change,
+        coverage,
+        floor,
     ),
     "Estimates": (
         kernels,
