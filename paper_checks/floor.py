@@ -36,7 +36,7 @@ Limits. On digits MLPs the floor reading holds roughly within the first crossing
 crossings what the loss rises beyond ½ t² uᵀHu is on average 0.6 G, and most of that is no floor either but the drift
 of the jumps, a curvature that finite differences see. At initialisation seven in ten local minima along random lines
 are kinks. After training the Hessian makes the floor: along gradients one minimum in fifty is a kink, and ½ t² uᵀHu
-is thirty times G. A step that takes G for the rise from where a line search ended is too careful by √(N/N*).
+is forty times G. A step that takes G for the rise from where a line search ended is too careful by √(N/N*).
 """
 
 from collections.abc import Callable, Iterator
