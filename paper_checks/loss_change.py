@@ -25,8 +25,8 @@ Where no theory fixes a ratio it is compared with a round number, from the side 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 import glasscurv as gc
 from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, axes
+from paper_checks.movements import Line, Movement, density, descent, measure, minibatch
 from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
 CLAIM = "The directional model (8c) is right for the random part of the loss change"
@@ -60,61 +61,6 @@ EXPECTED: dict[str, tuple[tuple[Relation, float], ...]] = {
 """For each kind of movement, what E|X| over each of the models is expected to be."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """The loss of one minibatch."""
-
-    net: gc.MLP
-    X: Array
-    y: NDArray[np.int64]
-
-    def value(self, theta: Array) -> float:
-        """Return the loss."""
-        return self.net.value(theta, self.X, self.y)
-
-    def gradient(self, theta: Array) -> Array:
-        """Return the gradient."""
-        return self.net.value_and_grad(theta, self.X, self.y)[1]
-
-    def curvature(self, theta: Array, delta: Array) -> float:
-        """Return δᵀHδ, with the Hessian inside the linear region of θ."""
-        return float(delta @ self.net.hessian_vector(theta, delta, self.X, self.y))
-
-    def smooth_value(self, theta: Array, delta: Array) -> float:
-        """Return the loss at θ + δ of the network whose units are active where they are at θ."""
-        patterns = [y > 0 for y in self.net.preactivations(theta, self.X)]
-        x = self.X
-        for (weights, biases), active in zip(self.net.unflatten(theta + delta), patterns, strict=True):
-            y = x @ weights + biases
-            x = y * active
-        return self.net.loss.value(y, self.y)
-
-    def glass_change(self, theta: Array, delta: Array) -> float:
-        """Return X."""
-        return self.value(theta + delta) - self.smooth_value(theta, delta)
-
-
-class Line(NamedTuple):
-    """What the movements ±δ measure, and what the models predict."""
-
-    size: float
-    random: float
-    mean: float
-    coordinate: float
-    independent: float
-    directional_square: float
-
-
-class Movement(NamedTuple):
-    """A movement δ from θ, and the density of every coordinate there."""
-
-    kind: str
-    task: Task
-    theta: Array
-    delta: Array
-    density: Array
-
-
 def run(settings: Settings) -> Outcome:
     """Compare the models with the loss change of networks."""
     lines: dict[str, list[list[Line]]] = {kind: [] for kind in EXPECTED}
@@ -123,14 +69,15 @@ def run(settings: Settings) -> Outcome:
     for movements in _networks(settings.scale, settings.rng):
         for kind in dict.fromkeys(movement.kind for movement in movements):
             mine = [movement for movement in movements if movement.kind == kind]
-            lines[kind].append([_line(movement) for movement in mine])
+            lines[kind].append([measure(movement) for movement in mine])
             if len(smooth[kind]) < SMOOTH_SAMPLES:
                 smooth[kind].append(_smooth_terms(mine[0]))
             if kind == TRAINED_DENSE:
                 missed.append(np.mean([_missed_curvature(movement) for movement in mine]) / 2)
     ratios = {kind: _ratios(kind, np.array(lines[kind])) for kind in EXPECTED}
     findings = [finding for row in ratios.values() for finding in row]
-    mean = np.array(lines[TRAINED_DENSE])[:, :, Line._fields.index("mean")].mean(axis=1)
+    plus, minus, *_ = np.array(lines[TRAINED_DENSE]).mean(axis=1).T
+    mean = (plus + minus) / 2
     name = f"{TRAINED_DENSE}: E X / ½ curvature that H misses"
     findings.append(ratio_finding(name, 1.0, mean, missed, tolerance=0.1, resolution=1.5))
     findings.append(_mean_of_random_parts([row[-1] for row in ratios.values()]))
@@ -152,15 +99,15 @@ def _networks(scale: int, rng: np.random.Generator) -> Iterator[list[Movement]]:
 def _initial(net: gc.MLP, data: gc.data.Split, rng: np.random.Generator) -> Iterator[Movement]:
     theta = net.initialize(rng)
     for _ in range(MOVEMENTS):
-        task = _minibatch(net, data, ROWS, rng)
-        density = _density(task, theta, rng)
+        task = minibatch(net, data, ROWS, rng)
+        rho = density(task, theta, rng)
         signs = gc.Rademacher().sample(net.size, rng)
-        yield Movement(DENSE, task, theta, 1e-3 * signs, density)
-        yield Movement("initial: 1 % of them", task, theta, 3e-3 * signs * (rng.random(net.size) < 0.01), density)
+        yield Movement(DENSE, task, theta, 1e-3 * signs, rho)
+        yield Movement("initial: 1 % of them", task, theta, 3e-3 * signs * (rng.random(net.size) < 0.01), rho)
         for _ in range(2):  # they vary most
             one = rng.integers(net.groups["layer2"].stop)  # the gradient of the last layer does not jump
-            yield Movement("initial: one", task, theta, 0.03 * (np.arange(net.size) == one), density)
-        yield Movement("initial: gradient", task, theta, _down(task, theta), density)
+            yield Movement("initial: one", task, theta, 0.03 * (np.arange(net.size) == one), rho)
+        yield Movement("initial: gradient", task, theta, descent(task, theta), rho)
 
 
 def _of_alice(net: gc.MLP, data: gc.data.Split, lr: float, steps: int, rng: np.random.Generator) -> Iterator[Movement]:
@@ -168,47 +115,18 @@ def _of_alice(net: gc.MLP, data: gc.data.Split, lr: float, steps: int, rng: np.r
     optimizer = gc.Alice(net.initialize(rng), lr, rng=rng)
     for step in range(steps + MOVEMENTS):
         theta = optimizer.theta.copy()
-        batch = _minibatch(net, data, 100, rng)
+        batch = minibatch(net, data, 100, rng)
         optimizer.step(lambda point, batch=batch: net.value_and_grad(point, batch.X, batch.y))
         if step < steps:
             continue
-        task = _minibatch(net, data, ROWS, rng)
-        density = _density(task, theta, rng)
+        task = minibatch(net, data, ROWS, rng)
+        rho = density(task, theta, rng)
         if steps < 100:
-            yield Movement("first steps of Alice", task, theta, optimizer.theta - theta, density)
+            yield Movement("first steps of Alice", task, theta, optimizer.theta - theta, rho)
             continue
-        yield Movement("trained: steps of Alice", task, theta, optimizer.theta - theta, density)
-        yield Movement("trained: gradient", task, theta, _down(task, theta), density)
-        yield Movement(TRAINED_DENSE, task, theta, 2e-3 * gc.Rademacher().sample(net.size, rng), density)
-
-
-def _minibatch(net: gc.MLP, data: gc.data.Split, rows: int, rng: np.random.Generator) -> Task:
-    batch = rng.choice(len(data.X), rows, replace=False)
-    return Task(net, data.X[batch], data.y[batch])
-
-
-def _density(task: Task, theta: Array, rng: np.random.Generator) -> Array:
-    return gc.estimate_curvature(task.gradient, theta, length=1e-3, samples=2, rng=rng).glass_density
-
-
-def _down(task: Task, theta: Array) -> Array:
-    gradient = task.gradient(theta)
-    return -3e-3 * gradient / np.linalg.norm(gradient)
-
-
-def _line(movement: Movement) -> Line:
-    _, task, theta, delta, density = movement
-    plus, minus = task.glass_change(theta, delta), task.glass_change(theta, -delta)
-    distance = float(np.linalg.norm(delta))
-    along = gc.directional_density(task.gradient, theta - 1.5 * delta, delta, length=distance / 2, samples=2)
-    return Line(
-        size=(abs(plus) + abs(minus)) / 2,
-        random=abs(plus - minus) / np.sqrt(2),
-        mean=(plus + minus) / 2,
-        coordinate=gc.expected_glass_change(delta, density),
-        independent=gc.expected_glass_change(delta, density, "independent"),
-        directional_square=gc.directional_glass_change(distance, along) ** 2,
-    )
+        yield Movement("trained: steps of Alice", task, theta, optimizer.theta - theta, rho)
+        yield Movement("trained: gradient", task, theta, descent(task, theta), rho)
+        yield Movement(TRAINED_DENSE, task, theta, 2e-3 * gc.Rademacher().sample(net.size, rng), rho)
 
 
 def _missed_curvature(movement: Movement) -> float:
@@ -228,8 +146,10 @@ def _smooth_terms(movement: Movement) -> tuple[float, float]:
 
 
 def _ratios(kind: str, samples: Array) -> list[Finding]:
-    size, random, _, coordinate, independent, square = samples.mean(axis=1).T
-    directional = np.sqrt(square)
+    plus, minus = samples[:, :, :2].transpose(2, 0, 1)
+    size, random = (abs(plus) + abs(minus)).mean(axis=1) / 2, abs(plus - minus).mean(axis=1) / np.sqrt(2)
+    coordinate, independent = samples[:, :, 2:4].mean(axis=1).T
+    directional = np.sqrt(np.square(samples[:, :, 4]).mean(axis=1))
     pairs = ((size, coordinate), (size, independent), (size, directional), (random, directional))
     findings = []
     for model, (relation, prediction), pair in zip(MODELS, EXPECTED[kind], pairs, strict=True):

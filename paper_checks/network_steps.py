@@ -44,7 +44,7 @@ from scipy.stats import norm
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREY, ORANGE, panels
-from paper_checks.loss_change import Task
+from paper_checks.movements import Task
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
 from paper_checks.step_decrease import STEPS, lengths, promise, taken
 

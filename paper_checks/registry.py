@@ -5,12 +5,14 @@ from types import ModuleType
 from paper_checks import (
     boundary_density,
     boundary_jump,
+    coverage,
     crossing_rate,
     curvature_terms,
     diagonal_dominance,
     diffusion,
     exact_density,
     expected_change,
+    floor,
     hessian_choices,
     kernels,
     kernels_on_networks,
@@ -49,6 +51,8 @@ _MODULES = {
     "Loss change": (
         expected_change,
         loss_change,
+        coverage,
+        floor,
     ),
     "Estimates": (
         kernels,
