@@ -83,6 +83,26 @@ class Finding:
         return bool(sign * difference + self.interval <= self.tolerance)
 
     @property
+    def used(self) -> float:
+        """Share of the allowed deviation that is used: 0 for full agreement, 1 where the comparison begins to fail."""
+        difference = self.measurement - self.prediction
+        if self.relation == "=":
+            deviation, allowed = abs(difference), self.interval + self.tolerance
+        else:
+            sign = 1 if self.relation == "<=" else -1
+            deviation, allowed = self.interval, self.tolerance - sign * difference
+        if deviation == 0 and allowed >= 0:
+            return 0.0
+        return deviation / allowed if allowed > 0 else np.inf
+
+    @property
+    def standard_score(self) -> float | None:
+        """The deviation in standard errors; None unless chance alone may explain it."""
+        if self.relation != "=" or self.interval == 0 or self.tolerance > 0:
+            return None
+        return STANDARD_ERRORS * (self.measurement - self.prediction) / self.interval
+
+    @property
     def noticeable(self) -> float:
         """Smallest error of the prediction that is noticed as surely as a right prediction is accepted."""
         return 2 * self.interval + self.tolerance
@@ -93,7 +113,7 @@ class Finding:
         if self.relation != "=" or self.interval == 0:
             return True
         size = abs(self.prediction) if self.scale is None else self.scale
-        return self.noticeable <= self.resolution * size
+        return bool(self.noticeable <= self.resolution * size)
 
 
 def mean_finding(quantity: str, prediction: float, samples: ArrayLike, **options: Any) -> Finding:

@@ -21,7 +21,7 @@ from paper_checks import (
     uniformity,
 )
 
-SECTIONS: dict[str, tuple[ModuleType, ...]] = {
+_MODULES = {
     "Jumps of the gradient": (
         boundary_jump,
         uniformity,
@@ -51,9 +51,11 @@ SECTIONS: dict[str, tuple[ModuleType, ...]] = {
         training,
     ),
 }
-"""The parts of the report, and what stands in them."""
 
-CHECKS: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module for section in SECTIONS.values() for module in section
+SECTIONS: dict[str, dict[str, ModuleType]] = {
+    title: {module.__name__.rpartition(".")[2]: module for module in modules} for title, modules in _MODULES.items()
 }
-"""Name to module; every module has a docstring, ``CLAIM``, ``SOURCE`` and ``run(settings)``."""
+"""The parts of the report and the checks in them; a module has a docstring, ``CLAIM``, ``SOURCE`` and ``run``."""
+
+CHECKS = {name: module for section in SECTIONS.values() for name, module in section.items()}
+"""Every check by its name."""

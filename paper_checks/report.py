@@ -1,69 +1,77 @@
-"""The report: a table on the terminal, and a folder with figures, results.json and index.html."""
+"""The report: tables on the terminal, and a folder with figures, results.json and index.html."""
 
-import html
 import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+from jinja2 import Environment, PackageLoader
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from paper_checks.outcome import Finding
+from paper_checks.outcome import STANDARD_ERRORS, Finding
+from paper_checks.registry import SECTIONS
 from paper_checks.runner import Record
 
-COLUMNS = ("claim", "prediction ± tolerance", "measurement ± interval", "notices", "verdict")
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>glasscurv: paper checks</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; width: 100%; font-size: .9rem; }}
-td, th {{ border-bottom: 1px solid #ccc; padding: .25rem .6rem; text-align: left; vertical-align: top; }}
-.holds {{ color: #00694f; }} .fails {{ color: #b30000; font-weight: bold; }}
-img {{ max-width: 100%; }} pre {{ overflow-x: auto; background: #f4f4f4; padding: .5rem; }}
-@media (prefers-color-scheme: dark) {{
-body {{ background: #14181e; color: #dde; }} a {{ color: #7ab8ff; }}
-pre {{ background: #222; }} img {{ background: white; }}
-.holds {{ color: #4fd1a5; }} .fails {{ color: #ff8080; }} }}
-</style>
-<h1>Paper checks</h1>
-<p>{summary}</p>
-<p>Each row compares a prediction of the theory with a measurement obtained another way. The interval is five standard
-errors, so a true claim misses its interval once in 1.7 million times. A comparison notices a prediction that is off by
-the share in the fourth column; one that notices less than it promises does not count. glasscurv {version}, seed
-{seed}, {form} form.</p>
-<div class="wide"><table><tr>{header}</tr>
-{rows}
-</table></div>
-{sections}
-</html>
-"""
+COLUMNS = ("prediction", "measurement", "notices", "uses", "verdict")
 
 
-def claim_table(records: Sequence[Record]) -> Table:
-    """Return the table for the terminal: one section a check, one row a finding."""
-    table = Table(title="Paper checks", title_justify="left", pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, overflow="fold", no_wrap=column == "verdict")
-    for record in records:
-        table.add_row(f"[bold]{record.claim}[/]", "", "", "", _verdict(record.holds, "[green]{}[/]", "[bold red]{}[/]"))
-        for finding in record.outcome.findings:
-            verdict = _verdict(finding.holds, "{}", "[bold red]{}[/]")
-            table.add_row(f"  {finding.quantity}", *_numbers(finding), verdict)
+NUMBERS = ("prediction", "measurement", "interval", "tolerance", "noticeable", "used")
+
+
+# On the terminal
+
+
+def claims(records: Sequence[Record]) -> Table:
+    """Return one row a claim, with the numbers of its first finding, and the findings that fail below it."""
+    table = _table("claim", *COLUMNS[:2], "verdict")
+    for title, members in _by_section(records):
         table.add_section()
+        table.add_row(Text(title, "bold"))
+        for record in members:
+            first = _numbers(record.outcome.findings[0])[:2] if record.outcome.findings else ("", "")
+            table.add_row(Text(record.claim), *first, _verdict(record.holds))
+            for finding in record.outcome.findings:
+                if not finding.holds:
+                    table.add_row(Text(f"  {finding.quantity}"), *_numbers(finding)[:2], _verdict(False))
     return table
+
+
+def findings(records: Sequence[Record]) -> Group:
+    """Return one table a check, with all its findings."""
+    tables = []
+    for record in records:
+        table = _table("comparison", *COLUMNS)
+        table.title = Text(record.claim, "bold")
+        for finding in record.outcome.findings:
+            numbers = (*_numbers(finding), _percent(finding.used))
+            table.add_row(Text(finding.quantity), *numbers, _verdict(finding.holds))
+        tables.append(table)
+    return Group(*tables)
 
 
 def summary(records: Sequence[Record]) -> str:
     """Return one sentence on how many claims hold."""
     failed = [record.name for record in records if not record.holds]
-    findings = sum(len(record.outcome.findings) for record in records)
-    seconds = sum(record.seconds for record in records)
-    text = f"{len(records) - len(failed)} of {len(records)} claims hold ({findings} comparisons, {seconds:.0f} s)."
+    count = sum(len(record.outcome.findings) for record in records)
+    text = f"{len(records) - len(failed)} of {len(records)} claims hold ({count} comparisons)."
     return text + (f" Failing: {', '.join(failed)}." if failed else "")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, title_justify="left", header_style="dim", pad_edge=False)
+    for column in columns:
+        table.add_column(column, ratio=1 if column == columns[0] else None, no_wrap=column == "verdict")
+    return table
+
+
+def _verdict(holds: bool) -> Text:
+    return Text("holds", "green") if holds else Text("FAILS", "bold red")
+
+
+# In the folder
 
 
 def write_report(records: Sequence[Record], folder: Path, seed: int, full: bool) -> Path:
@@ -82,29 +90,77 @@ def write_report(records: Sequence[Record], folder: Path, seed: int, full: bool)
         if record.outcome.figure is not None:
             for suffix in ("png", "svg"):
                 record.outcome.figure.savefig(folder / "figures" / f"{record.name}.{suffix}", dpi=150)
-    form = "full" if full else "quick"
+    scores = _standard_scores(records)
     results = {
         "version": version("glasscurv"),
         "seed": seed,
-        "form": form,
+        "form": "full" if full else "quick",
+        "summary": summary(records),
+        "deviations": {"count": len(scores), "standard": float(np.sqrt(np.mean(scores**2))) if len(scores) else None},
         "checks": [_as_json(record) for record in records],
     }
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    page = PAGE.format(
-        summary=html.escape(summary(records)),
-        version=html.escape(version("glasscurv")),
-        seed=seed,
-        form=form,
-        header="".join(f"<th>{column}</th>" for column in COLUMNS),
-        rows="\n".join(_html_rows(records)),
-        sections="\n".join(_html_section(record) for record in records),
+    environment = Environment(loader=PackageLoader("paper_checks", "."), autoescape=True, trim_blocks=True)
+    environment.filters |= {"numbers": _numbers, "percent": _percent, "used": _used}
+    page = environment.get_template("report.html").render(
+        results,
+        sections=list(_by_section(records)),
+        broken=[record for record in records if not record.holds],
+        columns=COLUMNS,
+        standard_errors=STANDARD_ERRORS,
+        paragraphs=_paragraphs,
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 
-def _verdict(holds: bool, good: str, bad: str) -> str:
-    return good.format("holds") if holds else bad.format("FAILS")
+def _as_json(record: Record) -> dict[str, object]:
+    return {
+        "name": record.name,
+        "claim": record.claim,
+        "source": record.source,
+        **{label.lower(): text for label, text in _paragraphs(record.text)},
+        "holds": record.holds,
+        "error": record.error,
+        "seconds": round(record.seconds, 2),
+        "findings": [
+            {
+                "quantity": finding.quantity,
+                "relation": finding.relation,
+                **{name: _finite(getattr(finding, name)) for name in NUMBERS},
+                "holds": finding.holds,
+            }
+            for finding in record.outcome.findings
+        ],
+    }
+
+
+def _finite(number: float) -> float | None:
+    """Return the number, or None for those that JSON does not know."""
+    return float(number) if np.isfinite(number) else None
+
+
+# Both
+
+
+def _by_section(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
+    for title, names in SECTIONS.items():
+        if members := [record for record in records if record.name in names]:
+            yield title, members
+
+
+def _paragraphs(text: str) -> list[tuple[str, str]]:
+    """Split a docstring into its labelled paragraphs; paragraphs without a label belong to the one before."""
+    labels = ("Claim", "Source", "Prediction", "Measurement", "Tolerance", "Limits")
+    found: list[tuple[str, str]] = []
+    for paragraph in text.strip().split("\n\n")[1:]:
+        words = " ".join(paragraph.split())
+        label, _, rest = words.partition(". ")
+        if label in labels:
+            found.append((label, rest))
+        elif found:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {words}")
+    return found
 
 
 def _numbers(finding: Finding) -> tuple[str, str, str]:
@@ -121,43 +177,14 @@ def _numbers(finding: Finding) -> tuple[str, str, str]:
     return prediction, f"{finding.measurement:.{digits}g}{interval}{blunt}", notices
 
 
-def _as_json(record: Record) -> dict[str, object]:
-    findings = [
-        {
-            "quantity": finding.quantity,
-            "relation": finding.relation,
-            "prediction": finding.prediction,
-            "measurement": finding.measurement,
-            "interval": finding.interval,
-            "tolerance": finding.tolerance,
-            "noticeable": finding.noticeable,
-            "holds": finding.holds,
-        }
-        for finding in record.outcome.findings
-    ]
-    return {
-        "name": record.name,
-        "claim": record.claim,
-        "source": record.source,
-        "holds": record.holds,
-        "error": record.error,
-        "seconds": round(record.seconds, 2),
-        "findings": findings,
-    }
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
 
 
-def _html_rows(records: Sequence[Record]) -> Iterator[str]:
-    for record in records:
-        verdict = _verdict(record.holds, '<span class="holds">{}</span>', '<span class="fails">{}</span>')
-        link = f'<a href="#{record.name}">{html.escape(record.claim)}</a>'
-        yield f"<tr><th colspan=4>{link} <small>({html.escape(record.source)})</small></th><th>{verdict}</th></tr>"
-        for finding in record.outcome.findings:
-            verdict = _verdict(finding.holds, '<span class="holds">{}</span>', '<span class="fails">{}</span>')
-            cells = "".join(f"<td>{html.escape(text)}</td>" for text in (finding.quantity, *_numbers(finding)))
-            yield f"<tr>{cells}<td>{verdict}</td></tr>"
+def _used(record: Record) -> float:
+    return max((finding.used for finding in record.outcome.findings), default=0.0)
 
 
-def _html_section(record: Record) -> str:
-    image = f'<img src="figures/{record.name}.png" alt="{html.escape(record.claim)}">' if record.outcome.figure else ""
-    error = f"<pre>{html.escape(record.error)}</pre>" if record.error else ""
-    return f'<h2 id="{record.name}">{html.escape(record.claim)}</h2>\n{image}{error}'
+def _standard_scores(records: Sequence[Record]) -> np.ndarray:
+    scores = [finding.standard_score for record in records for finding in record.outcome.findings]
+    return np.array([score for score in scores if score is not None])

@@ -1,12 +1,13 @@
-"""Run checks one after the other, each with its own random numbers."""
+"""Run checks, side by side if wanted, each with its own random numbers."""
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
+from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from paper_checks.outcome import Outcome, Settings
@@ -21,7 +22,8 @@ class Record:
     Attributes
     ----------
     name : str
-    claim, source : str
+    claim, source, text : str
+        The last is the docstring.
     outcome : Outcome
         Without findings if the check broke down.
     error : str or None
@@ -32,6 +34,7 @@ class Record:
     name: str
     claim: str
     source: str
+    text: str
     outcome: Outcome
     error: str | None
     seconds: float
@@ -42,37 +45,37 @@ class Record:
         return self.error is None and self.outcome.holds
 
 
-def run_checks(
-    checks: Iterable[tuple[str, ModuleType]],
-    seed: int,
-    full: bool = False,
-    announce: Callable[[str, str], None] = lambda name, claim: None,
-) -> Iterator[Record]:
+def run_checks(checks: Mapping[str, ModuleType], seed: int, full: bool = False, workers: int = 1) -> Iterator[Record]:
     """Run checks and give their records one by one.
 
     Parameters
     ----------
-    checks : iterable of (name, module)
+    checks : mapping of names to modules
         From the registry.
     seed : int
         Together with the check's name it seeds the check: a check gives the same result alone and among others.
     full : bool
         Larger samples and narrower intervals.
-    announce : callable
-        Called with name and claim before each check.
+    workers : int
+        Number of processes; the numbers do not depend on it.
 
     Yields
     ------
     Record
+        As they end.
     """
-    for name, module in checks:
-        announce(name, module.CLAIM)
-        settings = Settings(np.random.default_rng([seed, *name.encode()]), FULL_SCALE if full else 1)
-        start, error = time.perf_counter(), None
-        try:
-            # Small matrix products are faster on one thread, and a busy machine does not slow them down.
-            with threadpool_limits(1):
-                outcome = module.run(settings)
-        except Exception:  # a check that breaks down fails, and the others still run
-            outcome, error = Outcome([]), traceback.format_exc()
-        yield Record(name, module.CLAIM, module.SOURCE, outcome, error, time.perf_counter() - start)
+    run = Parallel(n_jobs=workers, return_as="generator_unordered")
+    yield from run(delayed(_run)(name, module, seed, full) for name, module in checks.items())
+
+
+def _run(name: str, module: ModuleType, seed: int, full: bool) -> Record:
+    settings = Settings(np.random.default_rng([seed, *name.encode()]), FULL_SCALE if full else 1)
+    start, error = time.perf_counter(), None
+    try:
+        # Small matrix products are faster on one thread, and a busy machine does not slow them down.
+        with threadpool_limits(1):
+            outcome = module.run(settings)
+    except Exception:  # a check that breaks down fails, and the others still run
+        outcome, error = Outcome([]), traceback.format_exc()
+    seconds = time.perf_counter() - start
+    return Record(name, module.CLAIM, module.SOURCE, module.__doc__ or "", outcome, error, seconds)

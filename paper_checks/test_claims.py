@@ -11,7 +11,7 @@ from paper_checks.runner import run_checks
 @pytest.mark.parametrize("name", CHECKS)
 def test_claim_holds(name: str) -> None:
     """Every finding of the check holds."""
-    (record,) = run_checks([(name, CHECKS[name])], seed=1)
+    (record,) = run_checks({name: CHECKS[name]}, seed=1)
     assert record.error is None, record.error
     assert record.holds, [finding for finding in record.outcome.findings if not finding.holds]
     assert record.outcome.figure is not None

@@ -55,7 +55,7 @@ def test_check_catches(name, what, monkeypatch, networks_of_loss_change):
     BREAKS[name][what](monkeypatch)
     if name == "loss_change":
         monkeypatch.setattr(CHECKS[name], "_networks", networks_of_loss_change)
-    (record,) = run_checks([(name, CHECKS[name])], seed=0)
+    (record,) = run_checks({name: CHECKS[name]}, seed=0)
     assert record.error is None, record.error
     # A finding that has only become too blunt to tell has not caught anything.
     assert not all(finding.agrees for finding in record.outcome.findings)
