@@ -10,6 +10,7 @@ from paper_checks import (
     exact_density,
     expected_change,
     hessian_choices,
+    hessian_error,
     kernels,
     loss_change,
     nesterov,
@@ -17,6 +18,7 @@ from paper_checks import (
     sampling,
     shared_boundaries,
     signals,
+    slope_jump,
     training,
     uniformity,
 )
@@ -32,10 +34,12 @@ _MODULES = {
         signals,
         diagonal_dominance,
         exact_density,
+        slope_jump,
     ),
     "Loss change": (
         expected_change,
         loss_change,
+        hessian_error,
     ),
     "Estimates": (
         kernels,

@@ -15,14 +15,14 @@ derivative by the outputs: 1 for dominant targets, and taken from the outputs fo
 σ³T²/2, with T the second derivative of the gradient along the line, from exact Hessian-vector products.
 
 Measurement. One hidden layer: kernel (10) on gradients of 200 rows, one line for all α. Deeper: squared jumps of
-`trace_crossings` on Rademacher lines of length 0.03, the same parameters (He), line and 25 rows for all α; one network
-is one sample. Smooth: kernel (10) at initialisation by layer, σ = 10⁻³; the exponent from there to 10⁻⁴.
+`trace_crossings` on lines of length 0.03 that move all weights by random signs, with the same parameters (He), line and
+25 rows for all α; one network is one sample. Smooth: kernel (10) at initialisation, by layer, σ = 10⁻³; the exponent
+from there to 10⁻⁴.
 
-Tolerance. One hidden layer: outputs below 10 against targets of 10⁶ give 10⁻⁵. Deeper: five standard errors, and 0.05
-because slopes and weights are independent in wide layers only, up to 1/64 a layer, and because a bias, one input of 65,
-lacks the gain of the layers below. The signals of 64 units vary from network to network, so that a finding promises to
-notice 50 % only; without (1 + α²)^(H−1) the prediction at α = −1 would be off by 50 or 75 %. Smooth: 0.01 for terms of
-relative order σ².
+Tolerance. One hidden layer: outputs below 10 against targets of 10⁶ give 10⁻⁵. Deeper: five standard errors, and 2 %
+because slopes and weights are independent in wide layers only, up to the order of 1/64. The signals of 64 units vary
+from network to network, so that a finding promises to notice 50 % only; without (1 + α²)^(H−1) the prediction at α = −1
+would be off by 50 or 75 %. Smooth: 0.01 for terms of relative order σ².
 
 Limits. (1 − α)² alone is right for one hidden layer. At α = −1, the absolute value, it is too small by the factor 2 for
 each further one, for 0 ≤ α ≤ 0.5 by 1.25 at most. With cross-entropy and weights by He's rule the outputs grow with α
@@ -99,7 +99,7 @@ def _one_hidden_layer(rng: np.random.Generator) -> list[Finding]:
     """Compare densities of the first layer on one line with that of ReLU."""
     nets = {slope: _network(slope, 1, "mse") for slope in (0.0, *SLOPES, 1.0)}
     relu = nets[0.0]
-    theta, line = relu.initialize(rng), gc.Rademacher().sample(relu.size, rng)
+    theta, line = relu.initialize(rng), _direction(relu, rng)
     X, labels = digits.minibatch(200, rng)
     y = _targets("mse", labels, rng)
     densities = {slope: _densities(net, theta, line, X, y, LENGTH)[0] for slope, net in nets.items()}
@@ -125,7 +125,16 @@ def _densities(
 
 
 def _by_layer(net: gc.MLP, values: digits.Array) -> digits.Array:
-    return np.array([values[group].sum() for group in net.groups.values()])
+    """Sum over the weights of every layer."""
+    return np.array([weights.sum() for weights, _ in net.unflatten(values)])
+
+
+def _direction(net: gc.MLP, rng: np.random.Generator) -> digits.Array:
+    """Random signs for the weights; the biases, whose inputs have no gain, stay where they are."""
+    line = gc.Rademacher().sample(net.size, rng)
+    for _, biases in net.unflatten(line):
+        biases[:] = 0
+    return line
 
 
 def _deep(depth: Depth, scale: int, rng: np.random.Generator) -> list[Finding]:
@@ -133,7 +142,7 @@ def _deep(depth: Depth, scale: int, rng: np.random.Generator) -> list[Finding]:
     nets = [_network(slope, depth.hidden, depth.loss) for slope in (0.0, *DEEP_SLOPES)]
     densities, squares = [], []
     for _ in range(depth.networks * scale):
-        theta, line = nets[0].initialize(rng), gc.Rademacher().sample(nets[0].size, rng)
+        theta, line = nets[0].initialize(rng), _direction(nets[0], rng)
         X, labels = digits.minibatch(25, rng)
         y = _targets(depth.loss, labels, rng)
         traced = [gc.trace_crossings(net, theta, line, X, y, distance=DISTANCE) for net in nets]
@@ -146,14 +155,14 @@ def _deep(depth: Depth, scale: int, rng: np.random.Generator) -> list[Finding]:
         predicted = float((1 - slope) ** 2 * (1 + slope**2) ** (depth.hidden - 1) * square / relu)
         for layer in range(depth.hidden):
             name = f"{depth.name}, layer {layer + 1}, α = {slope:g}: density / ReLU's"
-            options = {"tolerance": 0.05 * predicted, "resolution": 0.5}
+            options = {"tolerance": 0.02 * predicted, "resolution": 0.5}
             findings.append(ratio_finding(name, predicted, leaky[layer], by_slope[0, layer], **options))
     return findings
 
 
 def _curve(net: gc.MLP, rng: np.random.Generator) -> tuple[digits.Array, digits.Array]:
     """Densities (10) of one network by length and layer, and σ³T²/2 at `LENGTH` where they are smooth."""
-    theta, line = net.initialize(rng), gc.Rademacher().sample(net.size, rng)
+    theta, line = net.initialize(rng), _direction(net, rng)
     X, y = digits.minibatch(200, rng)
     measured = np.array([_densities(net, theta, line, X, y, length) for length in LENGTHS])
     step = LENGTH / 10
@@ -180,9 +189,9 @@ def _draw_slopes(ax: Axes, shallow: list[Finding], deep: dict[Depth, list[Findin
     slopes = np.linspace(-1.3, 2.2, 500)
     shown = {1: [[finding] for finding in shallow[: len(SLOPES)]]}
     shown |= {depth.hidden: np.split(np.array(deep[depth]), len(DEEP_SLOPES)) for depth in DEPTHS[:2]}
-    for (hidden, groups), (colour, marker) in zip(
-        shown.items(), ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^")), strict=True
-    ):
+    styles = {1: (BLUE, "o"), 2: (ORANGE, "s"), 3: (GREEN, "^")}
+    for hidden, groups in shown.items():
+        colour, marker = styles[hidden]
         ax.plot(slopes, (1 - slopes) ** 2 * (1 + slopes**2) ** (hidden - 1), color=colour, lw=1.2)
         ax.plot([], [], marker + "-", ms=5, color=colour, label=f"{hidden}")
         for slope, findings in zip(SLOPES if hidden == 1 else DEEP_SLOPES, groups, strict=True):

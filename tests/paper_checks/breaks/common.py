@@ -23,6 +23,10 @@ def smooth_relu(monkeypatch):
     monkeypatch.setitem(ACTIVATIONS, "relu", ACTIVATIONS["silu"])
 
 
+def kinked_tanh(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "tanh", replace(ACTIVATIONS["relu"], name="tanh"))
+
+
 def changed_crossings(monkeypatch, change):
     exact = gc.trace_crossings
     monkeypatch.setattr(gc, "trace_crossings", lambda *arguments, **options: change(exact(*arguments, **options)))
@@ -50,8 +54,8 @@ def wrong_loss_constant(monkeypatch, factor=1.1):
     monkeypatch.setattr("glasscurv.glass.GLASS_LOSS_COEFFICIENT", factor * gc.GLASS_LOSS_COEFFICIENT)
 
 
-def wrong_hessian_vector(monkeypatch):
-    monkeypatch.setattr(gc.MLP, "hessian_vector", scaled(gc.MLP.hessian_vector, 1.5))
+def wrong_hessian_vector(monkeypatch, factor=1.5):
+    monkeypatch.setattr(gc.MLP, "hessian_vector", scaled(gc.MLP.hessian_vector, factor))
 
 
 def wrong_glass_kernel(monkeypatch, factor=1.1):

@@ -1,12 +1,4 @@
-from dataclasses import replace
-
-from glasscurv.networks.activations import ACTIVATIONS
-from tests.paper_checks.breaks.common import smooth_relu
-
-
-def kinked_tanh(monkeypatch):
-    monkeypatch.setitem(ACTIVATIONS, "tanh", replace(ACTIVATIONS["relu"], name="tanh"))
-
+from tests.paper_checks.breaks.common import kinked_tanh, smooth_relu
 
 BREAKS = {
     "ReLU made smooth": smooth_relu,
