@@ -13,8 +13,8 @@ stretch of the same line that shares no boundary with the movements. No kinks: t
 line, from exact Hessian-vector products.
 
 Measurement. Losses, gradients and exact Hessians of 64-64-64-10 networks on digits at initialisation, minibatches of
-200: leaky ReLU with the left slopes α = 0, −1 and 0.3, tanh, silu and gelu. Every line has its own network and moves one
-layer by random signs, by t*/16 to 4t* to both sides, or by 3·10⁻⁴ and 10⁻³ a weight where there are no kinks. Random is
+200: leaky ReLU with the left slopes α = 0, −1 and 0.3, tanh, silu and gelu. Every line has its own network and moves
+one layer by random signs, by t*/16 to 4t* to both sides, or by 3·10⁻⁴ and 10⁻³ a weight where there are no kinks. Random is
 what differs on the two sides, (X₊ − X₋)/√2; X also has a mean (check `loss_change`). For t*/4 it is taken from five
 windows side by side. Without kinks the error is (X₊ − X₋)/2.
 
@@ -117,8 +117,7 @@ def run(settings: Settings) -> Outcome:
     for slope, layer in product(SLOPES, KINKED_LAYERS):
         net = gc.MLP((64, 64, 64, 10), gc.networks.leaky_relu(slope))
         kinked[slope, layer] = [_kinked(_line(net, layer, rng)) for _ in range(LINES * scale)]
-        traced = [_line(net, layer, rng) for _ in range(TRACED * scale)]
-        jumps.append(_jumps(f"α = {slope:g}, layer {layer}", traced))
+        jumps.append(_jumps(slope, layer, [_line(net, layer, rng) for _ in range(TRACED * scale)]))
     pooled = [line for lines in kinked.values() for line in lines]
     smooth = {}
     for name, layer in SMOOTH:
@@ -143,7 +142,7 @@ def run(settings: Settings) -> Outcome:
 
 
 def _line(net: gc.MLP, layer: int, rng: np.random.Generator) -> Line:
-    theta, u = net.initialize(rng), np.zeros(net.size)
+    theta, u = np.array(net.initialize(rng), np.float64), np.zeros(net.size)
     moving = u[net.groups[f"layer{layer}"]]
     moving[:] = gc.Rademacher().sample(moving.size, rng) / np.sqrt(moving.size)
     return Line(net, theta, u, *digits.minibatch(200, rng))
@@ -165,19 +164,19 @@ def _kinked(line: Line) -> Kinked:
     )
 
 
-def _jumps(name: str, lines: list[Line]) -> Finding:
+def _jumps(slope: float, layer: int, lines: list[Line]) -> Finding:
     """Compare what the Hessian misses with the jumps that are crossed, at t*/4."""
     missed, crossed = np.zeros((2, len(lines)))
     for k, line in enumerate(lines):
         unit, crossover = line.crossover()
         t = crossover / 4
         found = line.crossings(t)
-        jumps = (1 - line.net.activation.left_slope) * found.signal * abs(found.slope)
+        jumps = (1 - slope) * found.signal * abs(found.slope)
         size = unit * t**1.5
         missed[k] = (line.beyond_tangent(0, np.array([t]))[0] - line.curvature(0) * t**2 / 2) / size
         crossed[k] = jumps @ (t - found.position) / size
     explained = float(missed @ crossed / (crossed @ crossed))
-    return Finding(f"{name}: Hessian's error / jumps crossed", 1.0, explained, tolerance=0.01)
+    return Finding(f"α = {slope:g}, layer {layer}: Hessian's error / jumps crossed", 1.0, explained, tolerance=0.01)
 
 
 def _sizes(lines: list[Kinked]) -> tuple[Array, Array, Array]:

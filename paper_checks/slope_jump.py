@@ -188,7 +188,7 @@ def _draw_slopes(ax: Axes, shallow: list[Finding], deep: dict[Depth, list[Findin
     """Draw density ratios against the slope, side by side those of the layers of one network."""
     slopes = np.linspace(-1.3, 2.2, 500)
     shown = {1: [[finding] for finding in shallow[: len(SLOPES)]]}
-    shown |= {depth.hidden: np.split(np.array(deep[depth]), len(DEEP_SLOPES)) for depth in DEPTHS[:2]}
+    shown |= {depth.hidden: [deep[depth][: depth.hidden], deep[depth][depth.hidden :]] for depth in DEPTHS[:2]}
     styles = {1: (BLUE, "o"), 2: (ORANGE, "s"), 3: (GREEN, "^")}
     for hidden, groups in shown.items():
         colour, marker = styles[hidden]

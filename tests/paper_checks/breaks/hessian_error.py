@@ -28,7 +28,7 @@ def larger_signals(monkeypatch):
 
 BREAKS = {
     "loss constant c 50 % too large": relu_alone(partial(wrong_loss_constant, factor=1.5), layers=(1, 2)),
-    "loss constant c 33 % too small": relu_alone(partial(wrong_loss_constant, factor=2 / 3), layers=(1, 2)),
+    "loss constant c 50 % too small": relu_alone(partial(wrong_loss_constant, factor=0.5), layers=(1, 2)),
     "Hessian-vector product 10 % too large": relu_alone(partial(wrong_hessian_vector, factor=1.1)),
     "Hessian-vector product 10 % too small": relu_alone(partial(wrong_hessian_vector, factor=0.9)),
     "signals at the boundaries 10 % too large": relu_alone(larger_signals),
