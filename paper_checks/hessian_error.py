@@ -14,9 +14,9 @@ line, from exact Hessian-vector products.
 
 Measurement. Losses, gradients and exact Hessians of 64-64-64-10 networks on digits at initialisation, minibatches of
 200: leaky ReLU with the left slopes α = 0, −1 and 0.3, tanh, silu and gelu. Every line has its own network and moves
-one layer by random signs, by t*/16 to 4t* to both sides, or by 3·10⁻⁴ and 10⁻³ a weight where there are no kinks. Random is
-what differs on the two sides, (X₊ − X₋)/√2; X also has a mean (check `loss_change`). For t*/4 it is taken from five
-windows side by side. Without kinks the error is (X₊ − X₋)/2.
+one layer by random signs, by t*/16 to 4t* to both sides, or by 3·10⁻⁴ and 10⁻³ a weight where there are no kinks.
+Random is what differs on the two sides, (X₊ − X₋)/√2; X also has a mean (check `loss_change`). For t*/4 it is taken
+from five windows side by side. Without kinks the error is (X₊ − X₋)/2.
 
 Tolerance. Jumps one by one: 0.01 for third derivatives, 1 % of the Hessian's term at such lengths. All lines at t*/4:
 five standard errors and 5 %, because X is not quite normal: jumps have a kurtosis of about 5, which lowers E|X| by
