@@ -3,6 +3,7 @@
 from types import ModuleType
 
 from paper_checks import (
+    boundary_density,
     boundary_jump,
     crossing_rate,
     diagonal_dominance,
@@ -12,12 +13,15 @@ from paper_checks import (
     hessian_choices,
     hessian_error,
     kernels,
+    kernels_on_networks,
     loss_change,
     nesterov,
     network_steps,
     optimal_step,
+    random_walk,
     reference,
     sampling,
+    sampling_variance,
     shared_boundaries,
     signals,
     slope_jump,
@@ -31,9 +35,11 @@ _MODULES = {
         boundary_jump,
         uniformity,
         crossing_rate,
+        boundary_density,
     ),
     "Glass": (
         diffusion,
+        random_walk,
         signals,
         diagonal_dominance,
         exact_density,
@@ -46,7 +52,9 @@ _MODULES = {
     ),
     "Estimates": (
         kernels,
+        kernels_on_networks,
         sampling,
+        sampling_variance,
         shared_boundaries,
     ),
     "Steps": (

@@ -68,6 +68,17 @@ def wrong_glass_kernel(monkeypatch, factor=1.1):
     monkeypatch.setattr(gc, "glass_kernel", broken)
 
 
+def kernel_without_one_contrast(monkeypatch):
+    """One contrast fewer than there are: unbiased, and 1/(m − 2) of the information lost."""
+    exact = gc.glass_kernel
+
+    def broken(nodes=(-1, 0, 1)):
+        kernel = exact(nodes)
+        return replace(kernel, weights=kernel.weights[: max(1, len(kernel.weights) - 1)])
+
+    monkeypatch.setattr(gc, "glass_kernel", broken)
+
+
 def gaussian_for_rademacher(monkeypatch):
     monkeypatch.setattr(gc, "Rademacher", gc.Gaussian)
 

@@ -1,6 +1,26 @@
-from tests.paper_checks.breaks.common import kinked_tanh, smooth_relu
+from dataclasses import replace
+
+from glasscurv.networks.activations import ACTIVATIONS
+from paper_checks import diffusion
+from tests.paper_checks.breaks.common import smooth_relu
+
+
+def only(monkeypatch, activation):
+    """The exponents of the second difference with the activation that is broken are enough."""
+    monkeypatch.setattr(diffusion, "PREDICTIONS", {(activation, 2): diffusion.PREDICTIONS[activation, 2]})
+
+
+def smooth(monkeypatch):
+    only(monkeypatch, "relu")
+    smooth_relu(monkeypatch)
+
+
+def kinked_tanh(monkeypatch):
+    only(monkeypatch, "tanh")
+    monkeypatch.setitem(ACTIVATIONS, "tanh", replace(ACTIVATIONS["relu"], name="tanh"))
+
 
 BREAKS = {
-    "ReLU made smooth": smooth_relu,
+    "ReLU made smooth": smooth,
     "tanh given a kink": kinked_tanh,
 }

@@ -5,14 +5,14 @@ import numpy as np
 
 import glasscurv as gc
 from paper_checks import kernels
-from tests.paper_checks.breaks.common import wrong_glass_kernel
+from tests.paper_checks.breaks.common import kernel_without_one_contrast, wrong_glass_kernel
 
 
-def one_set_of_nodes(break_it):
-    """Break the kernels, and look at one set of nodes alone: it is enough, and faster."""
+def dense_lines(break_it):
+    """Break the kernels, and look at lines with many boundaries alone: they are enough, and faster."""
 
     def broken(monkeypatch):
-        monkeypatch.setattr(kernels, "NODE_SETS", ((-1, 0, 1),))
+        monkeypatch.setattr(kernels, "REGIMES", {"dense": kernels.REGIMES["dense"]})
         break_it(monkeypatch)
 
     return broken
@@ -20,13 +20,34 @@ def one_set_of_nodes(break_it):
 
 def one_sided_glass_kernel(monkeypatch):
     """(g₊ − g₀)²/σ instead of the second difference: the Hessian disturbs it."""
-    broken = replace(gc.glass_kernel(), weights=np.array([[0.0, -1.0, 1.0]]))
     exact = gc.glass_kernel
-    monkeypatch.setattr(gc, "glass_kernel", lambda nodes=(-1, 0, 1): broken if len(nodes) == 3 else exact(nodes))
+
+    def broken(nodes=(-1, 0, 1)):
+        kernel = exact(nodes)
+        if len(kernel.nodes) > 3:
+            return kernel
+        return replace(kernel, weights=np.array([[0, -1, 1]]) / np.sqrt(kernel.nodes[2] - kernel.nodes[1]))
+
+    monkeypatch.setattr(gc, "glass_kernel", broken)
+
+
+def second_differences_for_kernel(monkeypatch):
+    """Second differences of neighbouring nodes, not made orthogonal: unbiased, but of a larger variance."""
+    exact = gc.glass_kernel
+
+    def broken(nodes=(-1, 0, 1)):
+        kernel = exact(nodes)
+        rows = [exact(kernel.nodes[k : k + 3]).weights[0] for k in range(len(kernel.nodes) - 2)]
+        weights = np.zeros_like(kernel.weights)
+        for k, row in enumerate(rows):
+            weights[k, k : k + 3] = row
+        return replace(kernel, weights=weights)
+
+    monkeypatch.setattr(gc, "glass_kernel", broken)
 
 
 def inefficient_hessian_kernel(monkeypatch):
-    """The forward difference of the two inner nodes: unbiased, but of twice the variance."""
+    """The difference of the last two nodes: unbiased, but of a larger variance."""
     exact = gc.hessian_kernel
 
     def broken(nodes=(-1, 0, 1)):
@@ -38,8 +59,10 @@ def inefficient_hessian_kernel(monkeypatch):
 
 
 BREAKS = {
-    "glass kernel 10 % too large": one_set_of_nodes(wrong_glass_kernel),
-    "glass kernel 10 % too small": one_set_of_nodes(partial(wrong_glass_kernel, factor=0.9)),
-    "one-sided glass kernel, which the Hessian disturbs": one_set_of_nodes(one_sided_glass_kernel),
-    "Hessian kernel of the inner nodes, of twice the variance": one_set_of_nodes(inefficient_hessian_kernel),
+    "glass kernel 10 % too large": dense_lines(wrong_glass_kernel),
+    "glass kernel 10 % too small": dense_lines(partial(wrong_glass_kernel, factor=0.9)),
+    "one-sided glass kernel, which the Hessian disturbs": dense_lines(one_sided_glass_kernel),
+    "second differences averaged instead of orthogonal contrasts": dense_lines(second_differences_for_kernel),
+    "one contrast of the glass kernel left out": dense_lines(kernel_without_one_contrast),
+    "Hessian kernel of the last two nodes, of a larger variance": dense_lines(inefficient_hessian_kernel),
 }
