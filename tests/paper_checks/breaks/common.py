@@ -23,6 +23,10 @@ def smooth_relu(monkeypatch):
     monkeypatch.setitem(ACTIVATIONS, "relu", ACTIVATIONS["silu"])
 
 
+def kinked_tanh(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "tanh", replace(ACTIVATIONS["relu"], name="tanh"))
+
+
 def changed_crossings(monkeypatch, change):
     exact = gc.trace_crossings
     monkeypatch.setattr(gc, "trace_crossings", lambda *arguments, **options: change(exact(*arguments, **options)))
