@@ -1,12 +1,14 @@
 """The report: tables on the terminal, and a folder with figures, results.json and index.html."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup, escape
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -101,7 +103,7 @@ def write_report(records: Sequence[Record], folder: Path, seed: int, full: bool)
     }
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     environment = Environment(loader=PackageLoader("paper_checks", "."), autoescape=True, trim_blocks=True)
-    environment.filters |= {"numbers": _numbers, "percent": _percent, "used": _used}
+    environment.filters |= {"numbers": _numbers, "percent": _percent, "used": _used, "code": _code}
     page = environment.get_template("report.html").render(
         results,
         sections=list(_by_section(records)),
@@ -161,6 +163,11 @@ def _paragraphs(text: str) -> list[tuple[str, str]]:
         elif found:
             found[-1] = (found[-1][0], f"{found[-1][1]} {words}")
     return found
+
+
+def _code(text: str) -> Markup:
+    """Set what stands between backticks as code."""
+    return Markup(re.sub(r"(`+)([^`]+)\1", r"<code>\2</code>", str(escape(text))))
 
 
 def _numbers(finding: Finding) -> tuple[str, str, str]:

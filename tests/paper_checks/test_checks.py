@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from paper_checks import outcome
 from paper_checks.registry import CHECKS, SECTIONS
@@ -65,6 +67,16 @@ def test_every_check_is_broken():
     assert [name for name, broken in BREAKS.items() if not broken] == []
 
 
+def table_of_breaks():
+    rows = [(f"`{name}`", CHECKS[name].CLAIM.replace("|", "\\|"), "; ".join(broken)) for name, broken in BREAKS.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [("check", "claim", "catches"), ("---",) * 3, *rows])
+
+
+def test_the_documentation_lists_what_each_check_catches():
+    page = Path(__file__).parents[2] / "docs" / "checks.md"
+    assert page.read_text("utf-8").endswith(f"\n\n{table_of_breaks()}\n")
+
+
 # When a finding holds
 
 
@@ -102,3 +114,27 @@ def test_interval_of_a_mean_is_five_standard_errors():
     finding = outcome.mean_finding("x", 0.0, samples)
     assert finding.measurement == pytest.approx(samples.mean())
     assert finding.interval == pytest.approx(5 * samples.std(ddof=1) / 100)
+
+
+@given(
+    prediction=st.floats(-2, 2),
+    measurement=st.floats(-2, 2),
+    interval=st.just(0.0) | st.floats(0.01, 2),
+    tolerance=st.just(0.0) | st.floats(0.01, 2),
+    relation=st.sampled_from(["=", "<=", ">="]),
+)
+def test_a_finding_agrees_as_long_as_it_uses_no_more_than_is_allowed(**numbers):
+    finding = outcome.Finding("x", **numbers)
+    assert finding.used >= 0
+    assume(abs(finding.used - 1) > 1e-9)
+    assert finding.agrees == (finding.used < 1)
+
+
+def test_standard_scores_of_means_are_standard_normal():
+    """Of 400 means; the root mean square of 400 scores is 1 with a standard error of 0.035."""
+    samples = np.random.default_rng(0).standard_normal((400, 100))
+    scores = [outcome.mean_finding("x", 0.0, row).standard_score for row in samples]
+    assert np.sqrt(np.mean(np.square(scores))) == pytest.approx(1.0, abs=0.2)
+    assert outcome.Finding("x", 1.0, 1.0).standard_score is None
+    assert outcome.mean_finding("x", 0.0, samples[0], tolerance=0.1).standard_score is None
+    assert outcome.mean_finding("x", 0.0, samples[0], relation=">=").standard_score is None

@@ -22,13 +22,24 @@ def invoke(*arguments):
     return CliRunner().invoke(app, ["--workers", "1", *(str(argument) for argument in arguments)])
 
 
+TEXT = """A check.
+
+Claim. One and all, by `gc.Alice`.
+
+Limits. It ends
+here.
+"""
+
+
 @pytest.fixture
 def two_checks(monkeypatch):
     """Replace the registry by a check that holds and one that can be made to fail."""
 
     def check(measurement):
         finding = Finding("a <number>", 1.0, measurement, interval=0.01)
-        return SimpleNamespace(CLAIM="One & all", SOURCE="theory 0", run=lambda settings: Outcome([finding]))
+        return SimpleNamespace(
+            CLAIM="One & all", SOURCE="theory 0", __doc__=TEXT, run=lambda settings: Outcome([finding])
+        )
 
     checks = {"good": check(1.0), "other": check(1.0)}
     monkeypatch.setattr(command, "CHECKS", checks)
@@ -46,6 +57,24 @@ def test_all_claims_hold_and_the_report_is_written(two_checks, tmp_path):
     results = json.loads((tmp_path / "new" / "report" / "results.json").read_text(encoding="utf-8"))
     assert [check["holds"] for check in results["checks"]] == [True, True]
     assert results["checks"][0]["findings"][0]["measurement"] == 1.0
+    assert results["checks"][0]["limits"] == "It ends here."
+    assert results["deviations"] == {"count": 2, "standard": 0.0}
+
+
+def test_the_page_sums_up_and_gives_limits_and_text(two_checks, tmp_path):
+    invoke("--report", tmp_path)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count('<a href="#good">One &amp; all</a>*') == 1
+    assert page.count("<dd>It ends here.</dd>") == 4  # both checks, in the list of limits and in their sections
+    assert "<dt>Claim</dt><dd>One and all, by <code>gc.Alice</code>.</dd>" in page
+    assert "http" not in page
+
+
+def test_numbers_that_json_does_not_know_become_null(two_checks, tmp_path):
+    two_checks["good"].run = lambda settings: Outcome([Finding("a number", 1.0, float("nan"))])
+    assert invoke("--report", tmp_path).exit_code == 1
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert results["checks"][0]["findings"][0]["measurement"] is None
 
 
 def test_a_failing_claim_exits_with_one(two_checks, tmp_path):
@@ -70,6 +99,7 @@ def test_a_check_that_breaks_down_fails_and_the_others_still_run(two_checks, tmp
 def test_only_runs_the_named_checks(two_checks, tmp_path):
     result = invoke("--only", "other", "--report", tmp_path)
     assert "1 of 1 claims hold" in result.output
+    assert "a <number>" in result.output  # every comparison of the named check
 
 
 def test_unknown_names_are_refused(two_checks, tmp_path):
@@ -109,6 +139,15 @@ def test_the_same_seed_gives_the_same_numbers():
         for _ in range(2)
     )
     assert first == second
+
+
+def test_the_numbers_do_not_depend_on_the_workers():
+    checks = {name: CHECKS[name] for name in ("nesterov", "optimal_step")}
+    alone, together = (
+        {record.name: record.outcome.findings for record in run_checks(checks, seed=0, workers=workers)}
+        for workers in (1, 2)
+    )
+    assert alone == together
 
 
 def test_list_and_a_real_check_from_the_command_line(tmp_path):
