@@ -49,12 +49,10 @@ def run(settings: Settings) -> Outcome:
     courses = np.array([_course(net, rng) for _ in range(NETWORKS * settings.scale)])
     ratios, exact, errors = courses[:, :, 0].mean(axis=2), courses[:, :, 1], courses[:, :, 2, 0]
     logarithms = np.log(exact / exact[:, :1])
-    falls = [
-        _fall(epoch, limit, logarithms[:, EPOCHS.index(epoch)].mean(axis=1)) for epoch, limit in LIMITS.items()
-    ]
+    falls = [_fall(epoch, limit, logarithms[:, EPOCHS.index(epoch)].mean(axis=1)) for epoch, limit in LIMITS.items()]
     name = "density from gradients/exact"
     stages = [
-        mean_finding(f"after {epoch} epochs: {name}", 1.0, values, tolerance=0.02, resolution=0.2)
+        mean_finding(f"after {epoch} epochs: {name}", 1.0, values, tolerance=0.02, resolution=0.5)
         for epoch, values in zip(EPOCHS, ratios.T, strict=True)
     ]
     everything = mean_finding(f"all stages: {name}", 1.0, ratios.mean(axis=1), tolerance=0.02)
@@ -85,7 +83,9 @@ def _stage(net: gc.MLP, theta: digits.Array, rng: np.random.Generator) -> digits
         derivatives = len(X) * net.loss.derivative(net.outputs(theta, X), y)
         error = np.mean(np.sum(derivatives**2, axis=1))
         pairs = [(estimate[group].mean(), exact[group].mean()) for group in groups]
-        measured.append([[above / below for above, below in pairs], [below for _, below in pairs], [error] * len(pairs)])
+        measured.append(
+            [[above / below for above, below in pairs], [below for _, below in pairs], [error] * len(pairs)]
+        )
     return np.mean(measured, axis=0)
 
 

@@ -5,6 +5,8 @@ from types import ModuleType
 from paper_checks import (
     boundary_jump,
     crossing_rate,
+    density_scaling,
+    density_training,
     diagonal_dominance,
     diffusion,
     exact_density,
@@ -32,6 +34,8 @@ _MODULES = {
         signals,
         diagonal_dominance,
         exact_density,
+        density_scaling,
+        density_training,
     ),
     "Loss change": (
         expected_change,
