@@ -1,42 +1,44 @@
 """Glass density of a fresh network from its architecture alone, against batch size, length, width and depth.
 
-Claim. The glass density of a ReLU network at initialisation follows from its architecture and the sizes of its inputs,
-with no constant to be fitted. It falls like 1/B with the rows B of the minibatch and is the same at every length that is
-short. It falls with the width n of the hidden layers, in the end like n^{−1/2}. In the first layer it grows with their
-number D, in the end like D^{3/2}; in the last like D^{1/2}.
+Claim. The glass density of a ReLU network at initialisation follows from its architecture and the sizes of its
+inputs, with no constant to be fitted. It falls like 1/B with the rows B of the minibatch and is the same at every
+length that is short. It falls with the width n of the hidden layers, in the end like n^{−1/2}. In the first layer it
+grows with their number D, in the end like D^{3/2}; in the last like D^{1/2}.
 
 Source. Theory, section 1, the density at initialisation; new.
 
 Prediction. He weights have the variance 2/(fan-in) and biases are 0. On an input of mean square m all pre-activations
-are then normal of variance 2m, in every layer, and so are the outputs. When each parameter moves by ±t, those of layer l
-move with the variance V_l = Σ_{j<l} (n_j m + 1) per t², n_j being the width of layer j and n_0 that of the input: each
-layer adds the movement of its weights and its bias, and He's rule passes on what comes from below. By Kac and Rice a unit
-meets its kink sqrt(V_l/2m)/π times per length. The signal there has the variance 2e/(n_l B²), e(m) being the mean of
-‖softmax − label‖² for independent normal outputs of variance 2m, an integral. The squares of ∂_i y add up to
-n_{k−1} m + 1 over the parameters i of layer k, for a unit of any layer l ≥ k. With n_l units in layer l, that width
-cancels, and by (2) the mean over the parameters of layer k is
+are then normal of variance 2m, in every layer, and so are the outputs. When each parameter moves by ±t, those of
+layer l move with the variance V_l = Σ_{j<l} (n_j m + 1) per t², n_j being the width of layer j and n_0 that of the
+input: each layer adds the movement of its weights and its bias, and He's rule passes on what comes from below. By Kac
+and Rice a unit meets its kink sqrt(V_l/2m)/π times per length. The signal there has the variance 2e/(n_l B²), e(m)
+being the mean of ‖softmax − label‖² for independent normal outputs of variance 2m, an integral. The squares of ∂_i y
+add up to n_{k−1} m + 1 over the parameters i of layer k, for a unit of any layer l ≥ k. With n_l units in layer l,
+that width cancels, and by (2) the mean over the parameters of layer k is
 
     ρ_k = 2/(πB) · E [ e(m) (n_{k−1} m + 1) Σ_{l=k}^{D} sqrt(V_l/2m) ] / (n_k (n_{k−1} + 1)),    E over the inputs.
 
 Rows add up as if they were independent, though signals of one unit are alike (check `signals`): two boundaries lie on
-independent sides of the centre, which gives their jumps independent signs in a second difference. What remains in common
-to two rows is a bending of the mean loss. It does not fall with B, and begins with the third power of the length.
+independent sides of the centre, which gives their jumps independent signs in a second difference. What remains in
+common to two rows is a bending of the mean loss. It does not fall with B, and begins with the third power of the
+length.
 
-Measurement. Density by `estimate_curvature` from the backpropagated gradients of networks on the digits. Only the mean
-squares of the images enter the prediction. The reach of a length is the part of their spread by which it moves the
-pre-activations of the last hidden layer; it is 0.03 where it is not varied. What two rows have in common is the product
-of the second differences of two halves of a minibatch; at long lengths it is taken off.
+Measurement. Density by `estimate_curvature` from the backpropagated gradients of networks on the digits. Only the
+mean squares of the images enter the prediction. The reach of a length is the part of their spread by which it moves
+the pre-activations of the last hidden layer; it is 0.03 where it is not varied. What two rows have in common is the
+product of the second differences of two halves of a minibatch; at long lengths it is taken off.
 
-Tolerance. Five standard errors, each network being one sample. The mean square of a hidden layer of n units varies from
-network to network by the share 5/n, the kurtosis of its units less one, and the density with about its root, whose mean
-is 5/(8n) too small: so much is allowed for each layer between two hidden ones, 4 % for width 16 and 5 % for six layers.
-For a long reach r, 2r² is added, as density and signals bend to second order in it. Single networks and exponents notice
-errors of 0.15 to 0.5, which tells powers from each other; the mean of all notices 10 %.
+Tolerance. Five standard errors, each network being one sample. The mean square of a hidden layer of n units varies
+from network to network by the share 5/n, the kurtosis 6 of its units about 0 less one, and the density with about its root,
+whose mean is 5/(8n) too small: so much is allowed for each layer between two hidden ones, 4 % for width 16 and 5 %
+for six layers. For a long reach r, 2r² is added, as density and signals bend to second order in it. Single networks
+and exponents notice errors of 0.15 to 0.5, which tells powers from each other; the mean of all notices 10 %.
 
-Limits. The powers of n and D belong to wide and deep networks. Here n m exceeds n_0 m + 1 from 70 units on only: between
-16 and 256 units the exponent is −0.85, as the formula has it. At 64 rows two rows have 5 % of the density in common at a
-reach of 0.1 and a quarter at 0.2, at 256 rows four times as much; the formula gives the rest to 2 and 7 %. It is 6 % too
-low at 8 units, and right to 2 % for eight layers. How it changes with the activation is the subject of `slope_jump`.
+Limits. The powers of n and D belong to wide and deep networks. Here n m exceeds n_0 m + 1 from 70 units on only:
+between 16 and 256 units the exponent is −0.85, as the formula has it. At 64 rows two rows have 5 % of the density in
+common at a reach of 0.1 and a quarter at 0.2, at 256 rows four times as much; the formula gives the rest to 2 and 7
+%. It is 6 % too low at 8 units, and right to 2 % for eight layers. How it changes with the activation is the subject
+of `slope_jump`.
 """
 
 from collections.abc import Sequence
@@ -50,7 +52,7 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 import glasscurv as gc
-from paper_checks import digits
+from paper_checks import digits, mean_field
 from paper_checks.figures import BLUE, GREY, ORANGE, panels
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
 
@@ -59,7 +61,6 @@ SOURCE = "theory 1, density at initialisation; new"
 
 Array = NDArray[np.float64]
 Batch = tuple[Array, digits.Labels]
-INPUTS, CLASSES = 64, 10
 FIRST, LAST = 0, -1
 
 
@@ -116,54 +117,23 @@ def run(settings: Settings) -> Outcome:
     return Outcome([_mean_of_all(ratios), *exponents, *ratios, *long], _figure(samples, halves))
 
 
-# Prediction
-
-
 def predict(case: Case) -> Array:
     """Return the density of each hidden layer, mean over its parameters and over the images."""
-    m = _mean_squares()
-    errors = np.interp(m, *_expected_errors())
-    widths = _widths(case)[:-1]
-    powers = [width * m + 1 for width in widths]
-    rates = np.sqrt(np.cumsum(powers[:-1], axis=0) / (2 * m)) / np.pi
-    sums = [np.mean(2 * errors * powers[k] * rates[k:].sum(axis=0)) for k in range(case.depth)]
-    return np.array([sums[k] / (case.rows * widths[k + 1] * (widths[k] + 1)) for k in range(case.depth)])
+    return mean_field.density(_widths(case), _mean_squares(), case.rows)
 
 
-def expected_error(variance: float) -> float:
-    """Return the mean of ‖softmax(y) − label‖² for independent normal outputs y and any label.
-
-    It is 1 − 2/K + K E p², and E p² = ∫ t E[a² e^{−ta}] (E e^{−ta})^{K−1} dt with a = e^y, as 1/S² = ∫ t e^{−tS} dt.
-    """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
-    a, weights = np.exp(np.sqrt(variance) * nodes), weights / weights.sum()
-    log_t = np.linspace(-40, 20, 600)
-    t = np.exp(log_t)
-    decay = np.exp(-np.outer(t, a))
-    integrand = t**2 * (decay @ (weights * a**2)) * (decay @ weights) ** (CLASSES - 1)
-    return float(1 - 2 / CLASSES + CLASSES * integrand.sum() * (log_t[1] - log_t[0]))
+def _widths(case: Case) -> tuple[int, ...]:
+    return 64, *[case.width] * case.depth, 10
 
 
-@cache
-def _expected_errors() -> tuple[Array, Array]:
-    m = np.linspace(0.1, 0.4, 16)  # the digits' mean squares lie between
-    return m, np.array([expected_error(2 * square) for square in m])
+def _length(case: Case) -> float:
+    return case.reach / mean_field.relative_speed(_widths(case), float(_mean_squares().mean()))
 
 
 @cache
 def _mean_squares() -> Array:
     X, *_ = gc.data.load_digits()
     return np.asarray(np.mean(X**2, axis=1))
-
-
-def _widths(case: Case) -> tuple[int, ...]:
-    return INPUTS, *[case.width] * case.depth, CLASSES
-
-
-def _length(case: Case) -> float:
-    m = _mean_squares().mean()
-    variance = sum(width * m + 1 for width in _widths(case)[: case.depth])
-    return float(case.reach * np.sqrt(2 * m / variance))
 
 
 # Measurement
@@ -283,12 +253,15 @@ def _draw_densities(ax: Axes, sweep: Sweep, layer: int, samples: dict[Case, Arra
     drawn = range(values[0], values[-1] + 1) if sweep.field == "depth" else [round(value) for value in between]
     ax.plot(drawn, [predict(case)[layer] for case in sweep.cases(drawn)], color=style["color"])
     points = [_interval(samples[case][:, layer]) for case in sweep.cases()]
-    ax.errorbar(values, *zip(*points, strict=True), **style)
+    means, intervals = zip(*points, strict=True)
+    ax.errorbar(values, means, intervals, **style)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks(values, values)
     ax.set_xticks([], minor=True)
     ax.yaxis.set_minor_formatter(NullFormatter())
+    if sweep.field == "depth":
+        ax.set_ylim(1e-4)  # two labelled ticks
 
 
 def _draw_lengths(
@@ -305,7 +278,8 @@ def _draw_lengths(
     points = [
         _interval(density[:, layer] / predict(case)[layer]) for case, density in zip(cases, densities, strict=True)
     ]
-    ax.errorbar([_length(case) for case in cases], *zip(*points, strict=True), **style)
+    means, intervals = zip(*points, strict=True)
+    ax.errorbar([_length(case) for case in cases], means, intervals, **style)
     ax.axhline(1, color=GREY)
     shares = [halves[case][1][:, layer].mean() / predict(case)[layer] for case in LONG]
     ends = [_length(case) for case in (short[-1], *LONG)]

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -8,9 +7,9 @@ from paper_checks import density_scaling
 from tests.paper_checks.breaks.common import gaussian_estimates
 
 
-def fewer_cases(monkeypatch):
-    """The batch size is enough to notice, and faster."""
-    monkeypatch.setattr(density_scaling, "SWEEPS", {"batch size": density_scaling.SWEEPS["batch size"]})
+def keep(monkeypatch, *sweeps):
+    """These are enough to notice, and faster."""
+    monkeypatch.setattr(density_scaling, "SWEEPS", {name: density_scaling.SWEEPS[name] for name in sweeps})
     monkeypatch.setattr(density_scaling, "LONG", ())
 
 
@@ -26,18 +25,28 @@ def wrong_weights(monkeypatch, change):
 
 
 def one_sided_differences(monkeypatch):
-    fewer_cases(monkeypatch)
+    keep(monkeypatch, "batch size")
     wrong_weights(monkeypatch, lambda weights: np.array([[0.0, -1.0, 1.0]]))
 
 
 def other_directions(monkeypatch):
-    fewer_cases(monkeypatch)
+    keep(monkeypatch, "batch size")
     gaussian_estimates(monkeypatch)
 
 
+def large_kernel(monkeypatch):
+    keep(monkeypatch, "batch size", "width", "depth")
+    wrong_weights(monkeypatch, lambda weights: np.sqrt(1.1) * weights)
+
+
+def small_kernel(monkeypatch):
+    keep(monkeypatch, "batch size", "width")
+    wrong_weights(monkeypatch, lambda weights: np.sqrt(0.9) * weights)
+
+
 BREAKS = {
-    "kernel 10 % too large": partial(wrong_weights, change=lambda weights: np.sqrt(1.1) * weights),
-    "kernel 10 % too small": partial(wrong_weights, change=lambda weights: np.sqrt(0.9) * weights),
+    "glass kernel 10 % too large": large_kernel,
+    "glass kernel 10 % too small": small_kernel,
     "one-sided differences": one_sided_differences,
     "normal directions": other_directions,
 }
