@@ -29,10 +29,10 @@ the pre-activations of the last hidden layer; it is 0.03 where it is not varied.
 product of the second differences of two halves of a minibatch; at long lengths it is taken off.
 
 Tolerance. Five standard errors, each network being one sample. The mean square of a hidden layer of n units varies
-from network to network by the share 5/n, the kurtosis 6 of its units about 0 less one, and the density with about its root,
-whose mean is 5/(8n) too small: so much is allowed for each layer between two hidden ones, 4 % for width 16 and 5 %
-for six layers. For a long reach r, 2r² is added, as density and signals bend to second order in it. Single networks
-and exponents notice errors of 0.15 to 0.5, which tells powers from each other; the mean of all notices 10 %.
+from network to network by the share 5/n, the kurtosis 6 of its units about 0 less one, and the density with about its
+root, whose mean is 5/(8n) too small: so much is allowed for each layer between two hidden ones, 4 % for width 16 and
+5 % for six layers. For a long reach r, 2r² is added, as density and signals bend to second order in it. Single
+networks and exponents notice errors of 0.15 to 0.5, which tells powers from each other; the mean of all notices 10 %.
 
 Limits. The powers of n and D belong to wide and deep networks. Here n m exceeds n_0 m + 1 from 70 units on only:
 between 16 and 256 units the exponent is −0.85, as the formula has it. At 64 rows two rows have 5 % of the density in

@@ -39,7 +39,7 @@ SOURCE = "theory 1 and 3, eqs. (2), (9); new"
 
 EPOCHS = (0, 1, 2, 4, 8)
 LIMITS = {8: 0.25, 1: 0.8}
-NETWORKS, LINES = 32, 2
+NETWORKS, LINES = 28, 2
 NODES, SPACING = tuple(range(17)), 2.5e-4
 
 
