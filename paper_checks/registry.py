@@ -15,10 +15,13 @@ from paper_checks import (
     kernels,
     loss_change,
     nesterov,
+    network_steps,
     optimal_step,
+    reference,
     sampling,
     shared_boundaries,
     signals,
+    step_decrease,
     training,
     uniformity,
 )
@@ -48,9 +51,12 @@ _MODULES = {
     ),
     "Steps": (
         optimal_step,
+        step_decrease,
+        network_steps,
         hessian_choices,
     ),
     "Optimizers": (
+        reference,
         nesterov,
         training,
     ),

@@ -1,7 +1,5 @@
 import itertools
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glasscurv as gc
-import glasscurv.optimizers.alice as alice_module
+from paper_checks.replays import CASES, load, recorded, replay, replay_with_reference_constant
 from tests.contracts import FAILURES, LR, NON_FINITE, THETA0, Fault, SecondMomentContract, identical, smooth
 from tests.oracles import slow_alice
 
-DATA = Path(__file__).parents[1] / "data"
-CASES = [f"case{k}" for k in range(8)]
-STATE = ["lookahead", "gradient", "density", "curvature", "second_moment"]
 HESSIANS = ["abs", "rms", "zero", "diagonal"]
 LIMITERS = ["adam", "sgdm", "fixed"]
 
@@ -64,16 +59,6 @@ class TestJointAlice(SecondMomentContract):
         return gc.Alice(theta0, lr, joint=True, rng=8)
 
 
-class Replayed(gc.Rademacher):
-    """Directions that were written down before."""
-
-    def __init__(self, directions):
-        object.__setattr__(self, "directions", iter(directions))
-
-    def sample(self, n, rng):
-        return next(self.directions)
-
-
 class Recording(gc.Rademacher):
     """Rademacher directions, kept for the test to read."""
 
@@ -103,72 +88,38 @@ class Spy:
 # The reference implementation
 
 
-def replay(case):
-    """Run Alice on recorded gradients: (points, (steps, n) parameters, (steps, 5, n) state), recorded and replayed."""
-    options = json.loads((DATA / "alice_replay.json").read_text())[case]
-    with np.load(DATA / "alice_replay.npz", allow_pickle=False) as arrays:
-        recorded = {key.split("/")[1]: arrays[key] for key in arrays.files if key.startswith(f"{case}/")}
-    optimizer = gc.Alice(
-        recorded["theta0"],
-        lr=options["lr"],
-        betas=tuple(options["betas"]),
-        eps=options["eps"],
-        l1=options["w1"],
-        l2=options["w2"],
-        step_fraction=options["phi"],
-        lookahead=options["omega"],
-        limiter=options["limit_method"],
-        lr_min=options["lr_min"],
-        lr_max=options["lr_max"],
-        hessian=options["hess_comp"],
-        glass=options["grad_glass"],
-        quick_steps=options["quick_steps"],
-        distribution=Replayed([signs for signs in recorded["signs"] if signs.any()]),
-    )
-    answers = zip(recorded["losses"], recorded["gradients"], strict=True)
-    spy = Spy(lambda theta: next(answers))
-    thetas, states = [], []
-    for evaluations in recorded["evaluations"]:
-        before = len(spy.points)
-        optimizer.step(spy)
-        assert len(spy.points) - before == evaluations
-        thetas.append(optimizer.theta)
-        states.append([optimizer.state[name].copy() for name in STATE])
-    assert next(answers, None) is None
-    return recorded, np.array(spy.points), np.array(thetas), np.array(states)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_replays_agree_to_the_rounding_of_the_reference_constant(case):
-    recorded, points, thetas, states = replay(case)
+    truth, ours = recorded(case), replay(case)
+    np.testing.assert_array_equal(ours.evaluations, truth.evaluations)
     # 0.238732 is 3/(4π) but for 1.7e-6, and each step inherits at most that much of its own length; the gradients
     # are given, so errors add up and never feed back.
-    travelled = np.abs(np.diff(recorded["mu"], axis=0, prepend=recorded["theta0"][None])).cumsum(axis=0)
-    assert (np.abs(thetas - recorded["mu"]) <= 2e-6 * travelled + 1e-15).all()
-    reach = travelled + np.abs(recorded["state"][:, 0] - recorded["mu"])
-    assert (np.abs(states[:, 0] - recorded["state"][:, 0]) <= 2e-6 * reach + 1e-15).all()
-    np.testing.assert_allclose(points, recorded["points"], rtol=0, atol=2e-6 * reach.max())
-    scale = np.abs(recorded["state"][:, 1:]).max(axis=(0, 2), keepdims=True)
+    travelled = np.abs(np.diff(truth.theta, axis=0, prepend=load(case)["theta0"][None])).cumsum(axis=0)
+    assert (np.abs(ours.theta - truth.theta) <= 2e-6 * travelled + 1e-15).all()
+    reach = travelled + np.abs(truth.state[:, 0] - truth.theta)
+    assert (np.abs(ours.state[:, 0] - truth.state[:, 0]) <= 2e-6 * reach + 1e-15).all()
+    np.testing.assert_allclose(ours.points, truth.points, rtol=0, atol=2e-6 * reach.max())
+    scale = np.abs(truth.state[:, 1:]).max(axis=(0, 2), keepdims=True)
     # Only L2 regularisation lets the parameters into G.
-    assert (np.abs(states[:, 1:] - recorded["state"][:, 1:]) <= 1e-11 * scale).all()
+    assert (np.abs(ours.state[:, 1:] - truth.state[:, 1:]) <= 1e-11 * scale).all()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_replays_agree_to_rounding_with_the_reference_constant(case, monkeypatch):
-    monkeypatch.setattr(alice_module, "GLASS_STEP_COEFFICIENT", 0.238732)
-    recorded, points, thetas, states = replay(case)
-    np.testing.assert_allclose(thetas, recorded["mu"], rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(points, recorded["points"], rtol=1e-12, atol=1e-15)
-    scale = np.abs(recorded["state"]).max(axis=(0, 2), keepdims=True)
-    assert (np.abs(states - recorded["state"]) <= 1e-12 * scale).all()
+def test_replays_agree_to_rounding_with_the_reference_constant(case):
+    truth, ours = recorded(case), replay_with_reference_constant(case)
+    np.testing.assert_array_equal(ours.evaluations, truth.evaluations)
+    np.testing.assert_allclose(ours.theta, truth.theta, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(ours.points, truth.points, rtol=1e-12, atol=1e-15)
+    scale = np.abs(truth.state).max(axis=(0, 2), keepdims=True)
+    assert (np.abs(ours.state - truth.state) <= 1e-12 * scale).all()
 
 
 @pytest.mark.parametrize("case", ["case1", "case7"])
 def test_replays_tell_the_exact_constant_from_the_rounded_one(case):
     # otherwise the two tests above would say nothing about the constant
-    recorded, _, thetas, _ = replay(case)
-    travelled = np.abs(recorded["mu"][-1] - recorded["theta0"]).max()
-    assert np.abs(thetas - recorded["mu"]).max() > 5e-8 * travelled
+    truth, ours = recorded(case), replay(case)
+    travelled = np.abs(truth.theta[-1] - load(case)["theta0"]).max()
+    assert np.abs(ours.theta - truth.theta).max() > 5e-8 * travelled
 
 
 # The slow rewrite of section 8
