@@ -215,7 +215,7 @@ def _exponent(sweep: Sweep, layer: int, resolution: float, samples: dict[Case, A
     errors = [values.std(ddof=1) / values.mean() / np.sqrt(values.size) for values in measured]
     return Finding(
         f"{'first' if layer == FIRST else 'last'} hidden layer: exponent of the {sweep.label}",
-        float(weights @ np.log([predict(case)[layer] for case in cases])),
+        round(float(weights @ np.log([predict(case)[layer] for case in cases])), 12),
         float(weights @ np.log([values.mean() for values in measured])),
         STANDARD_ERRORS * float(np.linalg.norm(weights * errors)),
         tolerance=float(abs(weights) @ [_allowance(case) for case in cases]),
