@@ -16,10 +16,14 @@ def axes(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def panels(titles: Sequence[str], xlabels: Sequence[str], ylabels: Sequence[str]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with labelled pairs of axes side by side."""
-    figure = Figure(figsize=(1.2 + 4.2 * len(titles), 4.2), layout="constrained")
-    every = [figure.add_subplot(1, len(titles), k + 1) for k in range(len(titles))]
+def panels(
+    titles: Sequence[str], xlabels: Sequence[str], ylabels: Sequence[str], columns: int | None = None
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with labelled pairs of axes side by side, or in rows of so many columns."""
+    columns = columns or len(titles)
+    rows = -(-len(titles) // columns)
+    figure = Figure(figsize=(1.2 + 4.2 * columns, 4.2 * rows), layout="constrained")
+    every = [figure.add_subplot(rows, columns, k + 1) for k in range(len(titles))]
     for ax, title, xlabel, ylabel in zip(every, titles, xlabels, ylabels, strict=True):
         _label(ax, title, xlabel, ylabel)
     return figure, every

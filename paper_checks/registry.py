@@ -8,6 +8,8 @@ from paper_checks import (
     coverage,
     crossing_rate,
     curvature_terms,
+    density_scaling,
+    density_training,
     diagonal_dominance,
     diffusion,
     exact_density,
@@ -50,6 +52,8 @@ _MODULES = {
         variation_regression,
         exact_density,
         slope_jump,
+        density_scaling,
+        density_training,
     ),
     "Loss change": (
         expected_change,
