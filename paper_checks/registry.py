@@ -30,8 +30,8 @@ from paper_checks import (
     sampling_variance,
     shared_boundaries,
     signals,
-    step_bounds,
     slope_jump,
+    step_bounds,
     step_decrease,
     uniformity,
     variation_regression,
@@ -56,11 +56,11 @@ _MODULES = {
         density_training,
     ),
     "Loss change": (
+        hessian_error,
         expected_change,
         loss_change,
         coverage,
         floor,
-        hessian_error,
     ),
     "Estimates": (
         kernels,
@@ -74,14 +74,13 @@ _MODULES = {
         step_decrease,
         network_steps,
         hessian_choices,
+        step_bounds,
     ),
     "Optimizers": (
-        reference,
         nesterov,
-        step_bounds,
-        curvature_terms,
         nesterov_minibatch,
-        training,
+        curvature_terms,
+        reference,
     ),
 }
 
