@@ -38,7 +38,7 @@ from paper_checks import (
 )
 
 _MODULES = {
-    "Jumps of the gradient": (
+    "Jumps": (
         boundary_jump,
         uniformity,
         crossing_rate,
