@@ -24,8 +24,7 @@ def glass_changes(toy: gc.RandomHinges, delta: Array, offsets: Array, signals: A
     """Return the loss at δ less the tangent at 0, in each landscape, (count,)."""
     slopes = toy.normals @ delta
     ahead = np.abs(slopes - offsets)
-    # Of hinges on the way alone; before 0 a hinge that is crossed is on, and the tangent goes on falling.
-    ahead[(slopes > offsets) == (offsets < 0)] = 0
+    ahead[(slopes > offsets) == (offsets < 0)] = 0  # not crossed on the way from 0 to δ
     return np.asarray(np.einsum("lk,lk->l", signals, ahead))
 
 
