@@ -37,6 +37,7 @@ from scipy.stats import norm
 
 import glasscurv as gc
 from paper_checks.figures import BLUE, GREEN, ORANGE, panels
+from paper_checks.hinges import BLOCK, draw_landscapes, glass_changes
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
 
 CLAIM = "The step with glass and Hessian is the best one wherever the glass does not help"
@@ -118,12 +119,11 @@ def _toy(landscapes: int, rng: np.random.Generator) -> tuple[dict[float, Sample]
 
 def _glass(toy: gc.RandomHinges, steps: Array, landscapes: int, rng: np.random.Generator) -> Array:
     """Return the loss after each step less that before and the tangent, (landscapes, steps)."""
-    glass, start = np.empty((landscapes, len(steps))), np.zeros(toy.size)
-    for row in glass:
-        landscape = toy.redraw(rng)
-        value, gradient = landscape.value_and_grad(start)
-        row[:] = [landscape.value(step) - value - gradient @ step for step in steps]
-    return glass
+    blocks = []
+    for rows in np.array_split(np.arange(landscapes), landscapes * len(toy.normals) // BLOCK):
+        offsets, signals = draw_landscapes(toy, rows.size, rng)
+        blocks.append([glass_changes(toy, step, offsets, signals) for step in steps])
+    return np.concatenate(blocks, axis=1).T
 
 
 def _sample(parabola: gc.Quadratic, steps: Array, glass: Array) -> Sample:
