@@ -50,7 +50,7 @@ from paper_checks.hinges import draw_landscapes
 from paper_checks.movements import Movement, density, descent, measure, minibatch
 from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
 
-CLAIM = "(8c) covers what it says; (8a) can be too small, by (2n)^{1/4} at most, (8b) by more"
+CLAIM = "With exact densities (8c) covers what it says; (8a) can miss by (2n)^{1/4}, (8b) by more"
 SOURCE = "theory 2, eq. (8); bound new"
 
 Array = NDArray[np.float64]
