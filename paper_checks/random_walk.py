@@ -60,7 +60,7 @@ NETWORKS = {
     (1, 200, LONG): 200,
     (1, 30, SHORT): 180,
     (2, 200, LONG): 225,
-    (2, 30, SHORT): 300,
+    (2, 30, SHORT): 400,
 }
 """How many networks of so many hidden layers, for a minibatch of so many rows, are looked at over the length t."""
 LANDSCAPES = 1200

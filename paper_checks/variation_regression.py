@@ -49,8 +49,8 @@ SHORT, TRAINED, LONG = 0, 2, 3
 """Lengths at which the share is 0, training is judged, and Kδ is regressed on."""
 NOISY = [1, 2]
 """Those at which the noise is judged, in the mean of noise over length."""
-NETWORKS = {"initialisation": 64, "trained": 22}
-DIRECTIONS = {"initialisation": 1, "trained": 3}
+NETWORKS = {"initialisation": 76, "trained": 24}
+DIRECTIONS = {"initialisation": 1, "trained": 2}
 BINS = 9
 
 
