@@ -41,10 +41,11 @@ from numpy.typing import NDArray
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, ORANGE, panels
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
+from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, half_width, mean_finding
 
 CLAIM = "At initialisation a line meets √(n l/2)/π boundaries a unit in layer l of width n"
 SOURCE = "theory 1, density of boundaries; new"
+STANDING = "new"
 
 Array = NDArray[np.float64]
 
@@ -179,4 +180,4 @@ def _figure(growing: list[Counts], deep: Counts) -> Figure:
 
 
 def _mean_and_interval(samples: Array) -> tuple[float, float]:
-    return float(samples.mean()), float(STANDARD_ERRORS * samples.std(ddof=1) / np.sqrt(samples.size))
+    return float(samples.mean()), float(half_width(samples))

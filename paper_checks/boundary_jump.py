@@ -26,6 +26,7 @@ from paper_checks.outcome import Finding, Outcome, Settings
 
 CLAIM = "At a ReLU boundary the gradient jumps by exactly (β−α) s ∇y"
 SOURCE = "theory 1, eq. (1)"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 GAP = 2e-9

@@ -52,6 +52,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
 
 CLAIM = "With exact densities (8c) covers what it says; (8a) can miss by (2n)^{1/4}, (8b) by more"
 SOURCE = "theory 2, eq. (8); bound new"
+STANDING = "limited"
 
 Array = NDArray[np.float64]
 

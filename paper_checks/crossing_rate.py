@@ -22,6 +22,7 @@ from paper_checks.outcome import Outcome, Settings, ratio_finding
 
 CLAIM = "A line meets Σ p_k |∇y_k·δ| boundaries"
 SOURCE = "theory 1"
+STANDING = "confirmed"
 
 LENGTH, WINDOW, STEP = 1e-2, 0.1, 1e-6
 NETWORKS = {"initialisation": 60, "trained": 20}

@@ -54,10 +54,11 @@ from scipy.stats import beta
 
 import glasscurv as gc
 from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
+from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
 
 CLAIM = "Glass slows ReLU networks as much as its shorter steps predict, and smooth ones not at all"
 SOURCE = "theory 5, 6 and 8; study"
+STANDING = "limited"
 
 Array = NDArray[np.float64]
 Relation = Literal["=", "<=", ">="]
@@ -283,11 +284,11 @@ def _ratio(
     """Compare a prediction with a ratio whose logarithm varies like `scattered`; runs that got nowhere do not count."""
     logs, scattered = logs[np.isfinite(logs)], scattered[np.isfinite(logs)]
     measurement = float(np.exp(logs.mean()))
-    error = STANDARD_ERRORS * scattered.std(ddof=1) / np.sqrt(len(scattered))
+    error = half_width(scattered)
     # Symmetric in the logarithm; of a direction the end towards the bound counts.
     interval = measurement * {"=": error, "<=": np.expm1(error), ">=": -np.expm1(-error)}[relation]
     options: dict[str, Any] = {"relation": relation, "tolerance": tolerance * prediction, "resolution": resolution}
-    return Finding(name, prediction, measurement, float(interval), **options)
+    return Finding(name, prediction, measurement, float(interval), samples=len(scattered), **options)
 
 
 def _share_at_bound(name: str, runs: list[Run]) -> Finding:

@@ -54,10 +54,11 @@ from numpy.typing import NDArray
 import glasscurv as gc
 from paper_checks import digits, mean_field
 from paper_checks.figures import BLUE, GREY, ORANGE, panels
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
+from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, half_width, mean_finding
 
 CLAIM = "The architecture alone predicts the glass density: like 1/B, at any short length"
 SOURCE = "theory 1, density at initialisation; new"
+STANDING = "new"
 
 Array = NDArray[np.float64]
 Batch = tuple[Array, digits.Labels]
@@ -292,4 +293,4 @@ def _draw_lengths(
 
 
 def _interval(values: Array) -> tuple[float, float]:
-    return float(values.mean()), float(STANDARD_ERRORS * values.std(ddof=1) / np.sqrt(values.size))
+    return float(values.mean()), float(half_width(values))

@@ -52,6 +52,7 @@ from paper_checks.outcome import (
 
 CLAIM = "The covariance of variations is diagonal between units; within one, the inputs set it"
 SOURCE = "theory 1, eq. (2), (3); new"
+STANDING = "limited"
 
 LENGTH, LONG = 1e-3, 2e-2
 NETWORKS = {"initialisation": 85, "centred pixels": 40, "trained": 10}

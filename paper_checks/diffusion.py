@@ -27,6 +27,7 @@ from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings
 
 CLAIM = "Second differences grow like σ¹ in ReLU layers and like σ⁴ in a tanh network"
 SOURCE = "theory 1, exponents"
+STANDING = "confirmed"
 
 PREDICTIONS = {
     ("relu", 2): {"layer1": 1.0, "layer2": 1.0, "layer3": 3.0},

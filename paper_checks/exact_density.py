@@ -33,6 +33,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
 
 CLAIM = "Second differences measure the sum of squared jumps; one-sided ones add a drift"
 SOURCE = "theory 1 and 3, eqs. (2), (9)"
+STANDING = "new"
 
 NODES, SPACING, LONG = tuple(range(17)), 1.25e-4, 1e-2
 NETWORKS = {"initialisation": 40, "trained": 18}

@@ -20,10 +20,11 @@ import numpy as np
 import glasscurv as gc
 from paper_checks.figures import BLUE, ORANGE, axes
 from paper_checks.hinges import BLOCK, draw_landscapes, glass_changes
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
+from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
 
 CLAIM = "Without any Hessian the loss changes by E|X| = c √ρ t^{3/2}"
 SOURCE = "theory 2, eq. (6), (7)"
+STANDING = "confirmed"
 
 LENGTHS = (0.1, 0.2, 0.4)
 
@@ -81,5 +82,5 @@ def _exponent(absolute: np.ndarray) -> Finding:
     means = absolute.mean(axis=1)
     slope = x @ np.log(means) / (x @ x)
     added = (x / means) @ absolute / (x @ x)
-    interval = STANDARD_ERRORS * added.std(ddof=1) / np.sqrt(added.size)
+    interval = half_width(added)
     return Finding("exponent of E|ΔL − g·δ|", 1.5, float(slope), float(interval))

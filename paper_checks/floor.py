@@ -56,6 +56,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
 CLAIM = "From a local minimum the glass raises the loss like t; c √ρ t^{3/2} needs a lower floor"
 SOURCE = "theory 2, eq. (8): the floor reading; new"
+STANDING = "corrected"
 
 Array = NDArray[np.float64]
 

@@ -43,6 +43,7 @@ from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings
 
 CLAIM = "z∘Hz averages to the Hessian's diagonal, |Hz| and (Hz)² to row norms"
 SOURCE = "theory 5 and 8"
+STANDING = "new"
 
 Array = NDArray[np.float64]
 COLOURS = {"diagonal": BLUE, "abs": ORANGE, "rms": GREEN, "1-norm": GREY}

@@ -48,6 +48,7 @@ from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, me
 
 CLAIM = "Below a predictable length kinks change the loss more than the Hessian's term does"
 SOURCE = "theory 1, exponents, and 2, eqs. (6) to (8)"
+STANDING = "confirmed"
 
 Array = digits.Array
 Kind = tuple[float, int]  # left slope, layer that moves

@@ -45,6 +45,7 @@ from paper_checks.outcome import RESOLUTION, Finding, Outcome, Settings, mean_fi
 
 CLAIM = "Glass kernels reach their predicted efficiency: more nodes pay where boundaries are many"
 SOURCE = "theory 3, eq. (9), (10); new (few boundaries)"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 Nodes = tuple[int, ...]

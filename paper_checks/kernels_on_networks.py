@@ -39,10 +39,11 @@ from matplotlib.figure import Figure
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREY, ORANGE, panels
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
+from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding, ratio_finding
 
 CLAIM = "On networks the kernels' variance is as predicted; after training 3 nodes are best"
 SOURCE = "theory 3, eq. (9); new (variance given the jumps)"
+STANDING = "new"
 
 SPAN, LENGTH, ROWS = 12, 4e-3, 200
 """Length of a line in units of its finest spacing, and in the parameters; rows of a minibatch."""
@@ -146,7 +147,7 @@ def _relative_efficiency(variances: digits.Array) -> digits.Array:
 def _geometric_mean(ratios: digits.Array) -> tuple[digits.Array, digits.Array]:
     """Geometric mean over the networks, and how far five standard errors reach below and above it."""
     logarithms = np.log(ratios)
-    mean, error = logarithms.mean(axis=0), STANDARD_ERRORS * logarithms.std(axis=0, ddof=1) / np.sqrt(len(ratios))
+    mean, error = logarithms.mean(axis=0), half_width(logarithms)
     return np.exp(mean), np.exp(mean) * np.array([1 - np.exp(-error), np.exp(error) - 1])
 
 
@@ -203,7 +204,7 @@ def _figure(samples: dict[tuple[str, int], Samples]) -> Figure:
         if state == "initialisation":
             left.plot(nodes, found.predicted_given_jumps.mean(axis=(0, 1)), color=colour)
             given = found.given_jumps.mean(axis=1)
-            interval = STANDARD_ERRORS * given.std(axis=0, ddof=1) / np.sqrt(len(given))
+            interval = half_width(given)
             left.errorbar(at, given.mean(axis=0), interval, label=f"layer {layer}", **shown)
         right.plot(nodes, _geometric_mean(_relative_efficiency(found.predicted))[0], LINES[state], color=colour)
         means, reach = _geometric_mean(_relative_efficiency(found.total))

@@ -39,6 +39,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
 CLAIM = "The directional model (8c) is right for the random part of the loss change"
 SOURCE = "theory 2, eq. (8); new"
+STANDING = "limited"
 
 Array = NDArray[np.float64]
 Relation = Literal["=", "<=", ">="]

@@ -23,6 +23,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
 
 CLAIM = "Averaged look-ahead gradients are exact on quadratics for φ = (1−β)ω"
 SOURCE = "theory 7"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 STEPS = 200

@@ -44,6 +44,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, mean_finding, ratio
 
 CLAIM = "On networks the averaged gradient is unbiased, to first order, for φ = (1−β)ω alone"
 SOURCE = "theory 7; new"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 BETA, WARMUP, STEPS, READ_EVERY = 0.9, 10, 30, 5

@@ -50,6 +50,7 @@ from paper_checks.step_decrease import STEPS, lengths, promise, taken
 
 CLAIM = "On networks both readings hold at first; after 20 steps of Adam the modelled step wins"
 SOURCE = "theory 2 and 5, eq. (11); new"
+STANDING = "limited"
 
 Array = NDArray[np.float64]
 

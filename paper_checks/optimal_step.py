@@ -25,6 +25,7 @@ from paper_checks.outcome import Finding, Outcome, Settings
 
 CLAIM = "The glass and Hessian step minimises the loss model"
 SOURCE = "theory 5, eq. (11)"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 C = np.sqrt(2 / (3 * np.pi))

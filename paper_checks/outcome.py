@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 STANDARD_ERRORS = 5.0
 """Half-width of every statistical interval: a correct implementation misses one in 1.7 million times.
 
-This holds for many samples. With ten of a normal law it is one in 1400: checks with so few allow for more than chance.
+Few samples do not say well how much they scatter; Student's law makes their intervals wider at the same error rate.
 """
 
 RESOLUTION = 0.1
@@ -57,6 +58,8 @@ class Finding:
         Size that the prediction is judged by; its own absolute value by default. A predicted 0 needs one.
     resolution : float
         The error of the prediction, as a share of `scale`, that the finding promises to notice.
+    samples : int
+        Number of independent samples behind the interval; 0 where it was put together from several.
     """
 
     quantity: str
@@ -67,6 +70,7 @@ class Finding:
     relation: Literal["=", "<=", ">="] = "="
     scale: float | None = None
     resolution: float = RESOLUTION
+    samples: int = 0
 
     @property
     def holds(self) -> bool:
@@ -100,10 +104,13 @@ class Finding:
 
     @property
     def standard_score(self) -> float | None:
-        """The deviation in standard errors; None unless chance alone may explain it."""
+        """The deviation as a standard normal score; None unless chance alone may explain it."""
         if self.relation != "=" or self.interval == 0 or self.tolerance > 0:
             return None
-        return STANDARD_ERRORS * (self.measurement - self.prediction) / self.interval
+        errors = standard_errors(self.samples) * (self.measurement - self.prediction) / self.interval
+        if self.samples == 0:
+            return errors
+        return float(np.copysign(stats.norm.isf(stats.t.sf(abs(errors), self.samples - 1)), errors))
 
     @property
     def noticeable(self) -> float:
@@ -119,19 +126,30 @@ class Finding:
         return bool(self.noticeable <= self.resolution * size)
 
 
+def standard_errors(samples: int) -> float:
+    """Return how many standard errors an interval has on either side; 0 stands for many samples."""
+    return float(stats.t.isf(stats.norm.sf(STANDARD_ERRORS), samples - 1)) if samples else STANDARD_ERRORS
+
+
+def half_width(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return half the width of the interval of the mean over the first axis."""
+    count = len(samples)
+    return np.asarray(standard_errors(count) * samples.std(axis=0, ddof=1) / np.sqrt(count))
+
+
 def mean_finding(quantity: str, prediction: float, samples: ArrayLike, **options: Any) -> Finding:
     """Compare a prediction with the mean of independent samples."""
     values = np.asarray(samples, float)
-    interval = STANDARD_ERRORS * values.std(ddof=1) / np.sqrt(values.size)
-    return Finding(quantity, prediction, float(values.mean()), float(interval), **options)
+    interval = float(half_width(values))
+    return Finding(quantity, prediction, float(values.mean()), interval, samples=values.size, **options)
 
 
 def ratio_finding(quantity: str, prediction: float, above: ArrayLike, below: ArrayLike, **options: Any) -> Finding:
     """Compare a prediction with the ratio of two means over the same samples, by the delta method."""
     upper, lower = np.asarray(above, float), np.asarray(below, float)
     ratio = upper.mean() / lower.mean()
-    error = np.std(upper - ratio * lower, ddof=1) / np.sqrt(upper.size) / abs(lower.mean())
-    return Finding(quantity, prediction, float(ratio), float(STANDARD_ERRORS * error), **options)
+    interval = float(half_width(upper - ratio * lower) / abs(lower.mean()))
+    return Finding(quantity, prediction, float(ratio), interval, samples=upper.size, **options)
 
 
 def equal_ratios_finding(
@@ -144,8 +162,8 @@ def equal_ratios_finding(
     (above, below), (high, low) = np.asarray(predicted, float), np.asarray(measured, float)
     prediction, measurement = above.mean() / below.mean(), high.mean() / low.mean()
     residual = (high - measurement * low) / low.mean() - (above - prediction * below) / below.mean()
-    interval = STANDARD_ERRORS * residual.std(ddof=1) / np.sqrt(residual.size)
-    return Finding(quantity, float(prediction), float(measurement), float(interval), **options)
+    interval = float(half_width(residual))
+    return Finding(quantity, float(prediction), float(measurement), interval, samples=residual.size, **options)
 
 
 @dataclass(frozen=True)

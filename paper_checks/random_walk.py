@@ -43,10 +43,11 @@ from numpy.typing import NDArray
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREY, ORANGE, axes
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, ratio_finding
+from paper_checks.outcome import Finding, Outcome, Settings, half_width, ratio_finding
 
 CLAIM = "Gradient variation is a random walk at first, and half drift at six boundaries a unit"
 SOURCE = "theory 1, eq. (2), range of the walk; new"
+STANDING = "limited"
 
 Array = NDArray[np.float64]
 
@@ -198,7 +199,7 @@ def _growth_finding(sample: Sample) -> Finding:
     growth = predicted[0].mean() / predicted[1].mean()
     residual = (measured[0] - finding.measurement * measured[1]) / measured[1].mean()
     residual -= (predicted[0] - growth * predicted[1]) / predicted[1].mean()
-    interval = STANDARD_ERRORS * residual.std(ddof=1) / np.sqrt(residual.size)
+    interval = half_width(residual)
     name = f"{sample.name}, {sample.boundaries:.2g} boundaries a unit: growth"
     return Finding(name, float(growth), finding.measurement, float(interval), tolerance=TOLERANCES[sample.length])
 

@@ -41,6 +41,7 @@ from paper_checks.replays import (
 
 CLAIM = "Alice walks the reference implementation's trajectories, but for a rounded constant"
 SOURCE = "theory 8; reference implementation"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 

@@ -89,8 +89,8 @@ SECTIONS: dict[str, dict[str, ModuleType]] = {
 }
 """The parts of the report and the checks in them.
 
-A module has a docstring, ``CLAIM``, ``SOURCE``, ``run``, and ``STANDING``: whether the check, if it holds, confirms a claim
-of the theory, limits it, corrects it, or makes a new one.
+A module has a docstring, ``CLAIM``, ``SOURCE``, ``run``, and ``STANDING``: whether the check, if it holds, confirms a
+claim of the theory, limits it, corrects it, or makes a new one.
 """
 
 CHECKS = {name: module for section in SECTIONS.values() for name, module in section.items()}

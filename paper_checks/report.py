@@ -147,6 +147,7 @@ def _as_json(record: Record) -> dict[str, object]:
                 "quantity": finding.quantity,
                 "relation": finding.relation,
                 **{name: _finite(getattr(finding, name)) for name in NUMBERS},
+                "samples": finding.samples or None,
                 "holds": finding.holds,
             }
             for finding in record.outcome.findings

@@ -42,6 +42,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, mean_finding, ratio
 
 CLAIM = "Rademacher directions contaminate a coordinate least; sparse ones separate its own"
 SOURCE = "theory 4"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 Law = gc.Rademacher | gc.Uniform | gc.Gaussian | gc.SparseRademacher

@@ -44,6 +44,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, mean_finding, ratio
 
 CLAIM = "Rademacher directions alone add no variance, if one coordinate crosses each boundary"
 SOURCE = "theory 4; new (sphere, hinges of any normals)"
+STANDING = "limited"
 
 Array = NDArray[np.float64]
 Law = gc.Rademacher | gc.Uniform | gc.Gaussian | gc.Sphere | gc.SparseRademacher

@@ -28,6 +28,7 @@ from paper_checks.outcome import Outcome, Settings, ratio_finding
 
 CLAIM = "Second differences along two directions at one centre correlate with 2 − √2"
 SOURCE = "new, from theory 1"
+STANDING = "new"
 
 Array = NDArray[np.float64]
 PREDICTION = 2 - np.sqrt(2)

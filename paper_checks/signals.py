@@ -33,6 +33,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, equal_ratios_findin
 
 CLAIM = "Signals are pseudorandom across units; within one they repeat the loss derivative"
 SOURCE = "theory 1, before eq. (2); new"
+STANDING = "limited"
 
 LENGTH = 1e-2
 NETWORKS = {"initialisation": 80, "trained": 20}

@@ -42,6 +42,7 @@ from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
 CLAIM = "Glass density scales with the squared slope jump; without a kink it fades like σ³"
 SOURCE = "theory 1, eq. (1), and 3; new (depth)"
+STANDING = "new"
 
 SLOPES = (-1.0, -0.5, 0.1, 0.3, 0.5, 0.8, 2.0)
 DEEP_SLOPES = (-1.0, 0.5)

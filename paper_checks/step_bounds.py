@@ -45,6 +45,7 @@ from paper_checks.outcome import Finding, Outcome, Settings
 
 CLAIM = "Alice's bounds keep training stable: without them ReLU networks are lost in 25 steps"
 SOURCE = "theory 5 and 6"
+STANDING = "confirmed"
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -43,6 +43,7 @@ from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, me
 
 CLAIM = "The step with glass and Hessian is the best on average where the glass does not help"
 SOURCE = "theory 2 and 5, eq. (11)"
+STANDING = "limited"
 
 Array = NDArray[np.float64]
 

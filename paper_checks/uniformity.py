@@ -25,6 +25,7 @@ from paper_checks.outcome import Outcome, Settings, ratio_finding
 
 CLAIM = "Pre-activations near zero are locally uniform, on short scales"
 SOURCE = "theory 1"
+STANDING = "limited"
 
 LENGTH, NARROW, WIDE = 1e-2, 0.03, 0.2
 NETWORKS = {"initialisation": 70, "trained": 25}

@@ -42,6 +42,7 @@ from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, me
 
 CLAIM = "Short variations are noise; longer ones have a linear part, of mean K, not in the Hessian"
 SOURCE = "theory 1, eq. (2); theory 2, mean of the glass"
+STANDING = "limited"
 
 ROWS = 800
 LENGTHS = (1e-4, 1e-3, 3e-3, 1e-2)
