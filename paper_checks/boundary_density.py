@@ -43,15 +43,15 @@ from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, ORANGE, panels
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
 
-CLAIM = "The widths alone say how many boundaries a line meets: about √(width · depth/2)/π a unit"
+CLAIM = "At initialisation a line meets √(n l/2)/π boundaries a unit in layer l of width n"
 SOURCE = "theory 1, density of boundaries; new"
 
 Array = NDArray[np.float64]
 
-NETWORKS = {16: 600, 32: 300, 64: 150, 128: 75, 256: 50}
+NETWORKS = {16: 640, 32: 320, 64: 170, 128: 85, 256: 36}
 """How many networks of each width."""
 DEPTH, DEEP = 3, 5
-DEEP_WIDTH, DEEP_NETWORKS = 64, 360
+DEEP_WIDTH, DEEP_NETWORKS = 64, 420
 DRAWS = 40_000
 
 

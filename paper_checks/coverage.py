@@ -50,7 +50,7 @@ from paper_checks.hinges import draw_landscapes, glass_changes
 from paper_checks.movements import Movement, density, descent, measure, minibatch
 from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
 
-CLAIM = "(8c) covers what it says; (8a) can be too small, by (2n)^{1/4} at most, (8b) by more"
+CLAIM = "With exact densities (8c) covers what it says; (8a) can miss by (2n)^{1/4}, (8b) by more"
 SOURCE = "theory 2, eq. (8); bound new"
 
 Array = NDArray[np.float64]
@@ -74,16 +74,16 @@ STUDENT = float(2 * scipy.special.stdtr(2 * SAMPLES - 1, LEVELS[1] * np.sqrt(2 /
 INDEPENDENT = float(scipy.special.erf(LEVELS[1] / np.sqrt(2 * np.pi)))
 EXPECTED: dict[str, tuple[tuple[Relation, float] | None, ...]] = {
     f"initial, {RANDOM}": ((">=", 0.95), ("=", INDEPENDENT), ("=", STUDENT)),
-    f"initial, {ONE}": ((">=", 0.7), (">=", 0.7), None),
+    f"initial, {ONE}": ((">=", 0.5), (">=", 0.5), None),
     "initial, gradient": ((">=", 0.8), ("<=", 0.575), ("=", STUDENT)),
     f"trained, {RANDOM}": ((">=", 0.95), ("=", INDEPENDENT), None),
-    "trained, gradient": ((">=", 0.7), ("<=", 0.8), None),
+    "trained, gradient": ((">=", 0.5), ("<=", 0.8), None),
 }
 """What each of the models is expected to cover on networks, nominal 95 %; None where nothing says."""
 
 ALONGSIDE: tuple[tuple[str, Relation, float], ...] = (
     ("density of a stretch as long", "<=", 0.95),
-    ("density of one eight times as long", ">=", 0.75),
+    ("density of one eight times as long", ">=", 0.7),
 )
 
 

@@ -54,7 +54,7 @@ CLAIM = "The covariance of variations is diagonal between units; within one, the
 SOURCE = "theory 1, eq. (2), (3); new"
 
 LENGTH, LONG = 1e-3, 2e-2
-NETWORKS = {"initialisation": 100, "centred pixels": 40, "trained": 10}
+NETWORKS = {"initialisation": 85, "centred pixels": 40, "trained": 10}
 MINIBATCHES = {"initialisation": 1, "centred pixels": 1, "trained": 4}
 
 
@@ -77,10 +77,10 @@ def run(settings: Settings) -> Outcome:
         pixels[state] = np.array([[layers[0].predicted, layers[0].measured] for layers in samples])
         for k, layer in enumerate(digits.LAYERS if state != "centred pixels" else (1,)):
             findings += _within_and_between(f"{state}, layer {layer}", [layers[k] for layers in samples])
-    moved = np.array([_one_weight(net, rng) for _ in range(60 * scale)]).T
+    moved = np.array([_one_weight(net, rng) for _ in range(100 * scale)]).T
     name = "initialisation, layer 2: R_ij / R_jj"
     findings.append(equal_ratios_finding(name, moved[:2], moved[2:], tolerance=0.03, scale=1.0, resolution=0.25))
-    lengths, moving, resting, others = _hinges(12_000 * scale, rng)
+    lengths, moving, resting, others = _hinges(15_000 * scale, rng)
     findings += others
     return Outcome(findings, _figure(pixels, lengths, moving, resting))
 

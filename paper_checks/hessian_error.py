@@ -43,7 +43,7 @@ from scipy.special import erf
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
 
 CLAIM = "Below a predictable length kinks change the loss more than the Hessian's term does"
@@ -271,10 +271,9 @@ def _draw_errors(ax: Axes, kinked: dict[Kind, list[Kinked]], smooth: dict[str, A
     x = np.geomspace(1e-5, 20)
     ax.loglog(x, x**-0.5, color=ORANGE)
     ax.loglog(x, x, color=BLUE)
-    for (slope, layer), lines in kinked.items():
+    for lines in kinked.values():
         _, random, hessian = _sizes(lines)
-        marker, colour = "os^"[SLOPES.index(slope)], (ORANGE, PURPLE)[layer - 1]
-        ax.plot(LENGTHS, random.mean(axis=0) / hessian.mean(axis=0), marker, color=colour, mfc="none", ms=5)
+        ax.plot(LENGTHS, random.mean(axis=0) / hessian.mean(axis=0), "s", color=ORANGE, mfc="none", ms=5)
     for errors, predictions, terms in smooth.values():
         ax.plot(predictions / terms, errors / terms, "o", color=BLUE, mfc="none", ms=5)
     ax.text(2e-4, 150, "kinks: three slopes,\ntwo layers", color=ORANGE, fontsize=11)

@@ -24,9 +24,10 @@ the walk at short range is predicted there.
 Tolerance. Five standard errors, every network being one sample. 0.03 on the growth at t = 0.004: signals at the start
 contain what the unit itself does to the outputs, which is nothing at its kink, so that B/A is 3 to 4 % too large; p
 falls by 1 % over one step, because similar images come apart; third derivatives of the loss have 0.3 % of the mean
-square. Together that takes 0.02. At t = 0.001 B hardly counts, hence 0.01. 0.03 for the growth of 2 at short range,
-where the predicted drift adds about as much. The crossover, at the growth of 3, moves by 5 % with these, half of the
-tolerance, and notices an error of a half only: growth changes slowly with the length.
+square. Together that takes 0.02. At t = 0.001 B hardly counts, hence 0.01. 0.03 for the growth of 2 in the first of two
+layers, where the predicted drift of the second adds about as much; none for random hinges. The crossover, at the growth
+of 3, moves by 5 % with these, half of the tolerance, and notices an error of a half only: growth changes slowly with
+the length.
 
 Limits. At initialisation; what training does to the drift is in check `loss_change`. Six is no universal number: it is
 the ratio of a sum of squares to one over pairs, and depends on how alike the samples are.
@@ -44,7 +45,7 @@ from paper_checks import digits
 from paper_checks.figures import BLUE, GREY, ORANGE, axes
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, ratio_finding
 
-CLAIM = "Gradient variation is a random walk up to about six boundaries a unit; then it drifts"
+CLAIM = "Gradient variation is a random walk at first, and half drift at six boundaries a unit"
 SOURCE = "theory 1, eq. (2), range of the walk; new"
 
 Array = NDArray[np.float64]
@@ -53,13 +54,13 @@ SHORT, LONG = 1e-3, 4e-3
 TOLERANCES = {SHORT: 0.01, LONG: 0.03}
 NODES = np.arange(-2, 3)
 DRIFT = 0.03
-"""Tolerance of the 2 of a random walk at short range."""
+"""Tolerance of the 2 of a random walk in the first of two layers."""
 NETWORKS = {
     (1, 800, LONG): 115,
     (1, 200, LONG): 200,
-    (1, 30, SHORT): 220,
-    (2, 200, LONG): 250,
-    (2, 30, SHORT): 240,
+    (1, 30, SHORT): 180,
+    (2, 200, LONG): 225,
+    (2, 30, SHORT): 400,
 }
 """How many networks of so many hidden layers, for a minibatch of so many rows, are looked at over the length t."""
 LANDSCAPES = 1200
@@ -107,9 +108,10 @@ def run(settings: Settings) -> Outcome:
     rng, scale = settings.rng, settings.scale
     samples = [_sample(*kind, networks * scale, rng) for kind, networks in NETWORKS.items()]
     growths = [_growth_finding(sample) for sample in samples]
-    walks = [(f"short range, layer {layer} of 2", *samples[-1].measured(layer)) for layer in digits.LAYERS]
-    walks.append(("random hinges", *_hinges(LANDSCAPES * scale, rng)))
-    findings = [ratio_finding(f"{name}: growth", 2.0, *pair, tolerance=DRIFT) for name, *pair in walks]
+    findings = [
+        ratio_finding("short range, layer 1 of 2: growth", 2.0, *samples[-1].measured(1), tolerance=DRIFT),
+        ratio_finding("random hinges: growth", 2.0, *_hinges(LANDSCAPES * scale, rng)),
+    ]
     crossover = _crossover_finding([(s, g) for s, g in zip(samples, growths, strict=True) if s.length == LONG])
     return Outcome([*growths, crossover, *findings], _figure(samples, growths))
 
