@@ -216,7 +216,7 @@ def _figure(pixels: dict[str, Array], lengths: Array, moving: Array, resting: Ar
         ("measured correlation", "mean square of the variation, relative"),
     )
     left.plot([-0.5, 1], [-0.5, 1], color=GREY, label="prediction")
-    for (state, matrices), colour, marker in zip(pixels.items(), (BLUE, GREEN, ORANGE), "o^s", strict=True):
+    for (state, matrices), colour, marker in zip(pixels.items(), (BLUE, GREEN, ORANGE), "o^s", strict=False):
         predicted, measured = np.sqrt(np.diagonal(matrices.mean(axis=0), axis1=1, axis2=2))
         seen = predicted > 0.05 * predicted.max()
         a, b = np.nonzero(np.triu(np.outer(seen, seen), 1))
