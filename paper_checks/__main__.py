@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from paper_checks.registry import CHECKS
-from paper_checks.report import claims, findings, summary, write_report
+from paper_checks.report import claims, findings, standing, summary, write_report
 from paper_checks.runner import Record, run_checks
 
 
@@ -23,7 +23,12 @@ def main(
     workers: Annotated[
         int, typer.Option(help="Checks that run at the same time; the numbers do not depend on it.", min=1)
     ] = cpu_count(),
-    report: Annotated[Path, typer.Option(help="Folder for figures, results.json and index.html.")] = Path("report"),
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for figures, results.json and index.html.", show_default="report, or report/only with --only"
+        ),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the checks and stop.")] = False,
 ) -> None:
     """Check the paper's claims numerically: predictions against independent measurements.
@@ -41,16 +46,20 @@ def main(
     unknown = sorted(set(only or ()) - CHECKS.keys())
     if unknown:
         raise typer.BadParameter(f"no check is named {', '.join(unknown)}; --list names them", param_hint="--only")
+    folder = report or Path("report", "only" if only else "")
     try:
-        report.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise typer.BadParameter(f"{folder} is a file, not a folder", param_hint="--report") from error
     except OSError as error:
-        raise typer.BadParameter(f"{report} cannot be made: {error.strerror}", param_hint="--report") from error
+        raise typer.BadParameter(f"{folder} cannot be made: {error.strerror}", param_hint="--report") from error
     chosen = {name: module for name, module in CHECKS.items() if not only or name in only}
     done: dict[str, Record] = {}
     columns = (TextColumn("{task.completed} of {task.total} checks"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(chosen))
-        for record in run_checks(chosen, seed, full, workers):
+        # The last sections hold the longest checks; they start first, so that none runs alone at the end.
+        for record in run_checks(dict(reversed(chosen.items())), seed, full, workers):
             done[record.name] = record
             verdict = "holds" if record.holds else "FAILS"
             progress.console.print(f"{record.name}: {verdict} ({record.seconds:.1f} s)")
@@ -59,8 +68,8 @@ def main(
             progress.advance(task)
     records = [done[name] for name in chosen]
     console.print(findings(records) if only else claims(records))
-    page = write_report(records, report, seed, full)
-    console.print(f"{summary(records)} Report with figures: {page}", soft_wrap=True)
+    page = write_report(records, folder, seed, full)
+    console.print(f"{summary(records)} {standing(records)} Report with figures: {page}", soft_wrap=True)
     if not all(record.holds for record in records):
         raise typer.Exit(1)
 

@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
-from paper_checks.hinges import draw_landscapes
+from paper_checks.hinges import draw_landscapes, glass_changes
 from paper_checks.movements import Movement, density, descent, measure, minibatch
 from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
 
@@ -127,7 +127,7 @@ def _on_hinges(
     rows = {}
     for name, direction in directions.items():
         delta = direction * toy.half_width / abs(toy.normals @ direction).max()
-        changes = abs(np.stack([_glass_change(toy, side * delta, offsets, signals) for side in (-1, 1)]))
+        changes = abs(np.stack([glass_changes(toy, side * delta, offsets, signals) for side in (-1, 1)]))
         cubes, roots = weights * np.sum(abs(toy.normals @ delta) ** 3), np.sqrt(rho) * abs(delta) ** 1.5
         ratios = np.array([roots.sum(), np.linalg.norm(roots), np.sqrt(cubes)]) / np.sqrt(cubes)
         predicted = scipy.special.erf(LEVELS * ratios[:, None] / np.sqrt(np.pi))
@@ -149,13 +149,6 @@ def _hinge_finding(name: str, model: str, level: int, predicted: float, covered:
     return mean_finding(quantity, predicted, covered, tolerance=0.006, resolution=resolution)
 
 
-def _glass_change(toy: gc.RandomHinges, delta: Array, offsets: Array, signals: Array) -> Array:
-    """Return the loss at δ less the tangent at 0, in each landscape."""
-    slopes = toy.normals @ delta
-    ahead = np.maximum(slopes - offsets, 0) - np.where(offsets < 0, slopes - offsets, 0)
-    return np.asarray(np.einsum("lk,lk->l", signals, ahead))
-
-
 def _estimated(count: int, rng: np.random.Generator) -> Finding:
     """Compare the coverage by (8c) with an estimated density with Student's law; the line is cut into segments."""
     toy = gc.RandomHinges(1, 100 * SEGMENTS, rng=rng)
@@ -170,7 +163,7 @@ def _estimated(count: int, rng: np.random.Generator) -> Finding:
         along = gc.directional_density(toy.gradient, center, [1.0], length=length / 2, samples=SAMPLES)
         expected[k] = gc.directional_glass_change(length, along)
     ahead = [offsets - toy.normals[:, 0] * start for start in starts[1:]]
-    changes = abs(np.stack([_glass_change(toy, np.array([length]), shifted, signals) for shifted in ahead]))
+    changes = abs(np.stack([glass_changes(toy, np.array([length]), shifted, signals) for shifted in ahead]))
     name = f"hinges: (8c), density from {2 * SAMPLES} increments, covers, nominal 95.0%"
     return mean_finding(name, STUDENT, np.mean(changes <= LEVELS[1] * expected, axis=0), tolerance=0.006)
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, GREEN, ORANGE, axes
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, axes
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings
 
 CLAIM = "Second differences grow like σ¹ in ReLU layers and like σ⁴ in a tanh network"
@@ -77,10 +77,17 @@ def run(settings: Settings) -> Outcome:
                 curve = squares.mean(axis=0) / squares[:, -1].mean()
                 # Coinciding curves stay visible: large open markers below, small ones above.
                 size = {"layer1": 12, "layer2": 8, "layer3": 4}[layer]
-                style = "o-" if activation == "relu" else "s--"
-                label = f"{activation}, {layer}: {exponent:.2f}"
-                ax.loglog(lengths, curve, style, color=colour, ms=size, mfc="none", mew=1.8, label=label)
-    figure.legend(title="exponent", loc="outside right upper", fontsize=11)
+                marker = "o" if activation == "relu" else "s"
+                label = f"{activation}, {layer}: {exponent:.2f} ± {interval:.2f}"
+                ax.loglog(lengths, curve, marker, color=colour, ms=size, mfc="none", mew=1.8, label=label)
+                # Through the longest of the lengths that the exponent is fitted to.
+                end = np.argmax(lengths[used])
+                line = curve[used][end] * (lengths / lengths[used][end]) ** predicted
+                ax.plot(lengths, line, color=GREY, lw=1.2, zorder=1)
+    ax.plot([], [], color=GREY, lw=1.2, label="predicted powers 1, 3, 4")
+    ax.set_xlim(1.5e-5, 2e-2)
+    ax.set_ylim(1e-7, 4)
+    ax.legend(title="measured exponent", loc="lower right", fontsize=10)
     return Outcome(findings, figure)
 
 

@@ -20,6 +20,14 @@ def draw_landscapes(toy: gc.RandomHinges, count: int, rng: np.random.Generator) 
     return offsets, toy.signal_scale * (2.0 * rng.integers(0, 2, shape) - 1)
 
 
+def glass_changes(toy: gc.RandomHinges, delta: Array, offsets: Array, signals: Array) -> Array:
+    """Return the loss at δ less the tangent at 0, in each landscape, (count,)."""
+    slopes = toy.normals @ delta
+    ahead = np.abs(slopes - offsets)
+    ahead[(slopes > offsets) == (offsets < 0)] = 0  # not crossed on the way from 0 to δ
+    return np.asarray(np.einsum("lk,lk->l", signals, ahead))
+
+
 def gradients_on_lines(toy: gc.RandomHinges, nodes: Array, steps: Array, rng: np.random.Generator) -> Array:
     """Gradients at the points nodes[k]·steps[l], each line in a landscape of its own.
 

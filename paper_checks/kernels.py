@@ -25,7 +25,7 @@ counted. A spacing that is far from equal and a rival are measured as well: the 
 neighbouring nodes. The Hessian kernel's rival is the rule that is best in hindsight, on the gradients it is judged by.
 
 Tolerance. Five standard errors, one landscape being one sample; 0.01 for the rule that is best in hindsight, whose
-seven free weights are fitted to 16 000 landscapes (about 0.001); rounding for what is annihilated. Unequal nodes with
+eight free weights are fitted to 16 000 landscapes (below 0.001); rounding for what is annihilated. Unequal nodes with
 few boundaries notice errors of 25 %: a single boundary in a short increment makes heavy tails.
 
 Limits. Lines are independent here, as they are when each has a centre or minibatch of its own. Lines through one centre
@@ -39,7 +39,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, GREEN, ORANGE, PURPLE, axes
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, axes
 from paper_checks.hinges import gradients_on_lines
 from paper_checks.outcome import RESOLUTION, Finding, Outcome, Settings, mean_finding, ratio_finding
 
@@ -55,7 +55,7 @@ KERNELS: dict[int, Nodes] = {m + 1: tuple(range(0, SPAN + 1, SPAN // m)) for m i
 UNEQUAL = (0, 1, 2, 6, 12)
 NODES = np.unique(np.concatenate([*KERNELS.values(), UNEQUAL]))
 LEAST_SQUARES = (NODES - NODES.mean()) / np.sum((NODES - NODES.mean()) ** 2)
-REGIMES = {"sparse": (64, 4, 64_000), "few": (160, 2.5, 20_000), "many": (256, 1, 8000), "dense": (640, 1, 16_000)}
+REGIMES = {"sparse": (64, 4, 72_000), "few": (160, 2.5, 20_000), "many": (256, 1, 5000), "dense": (640, 1, 16_000)}
 """Number of hinges, half-width of their offsets over the least that covers the line, and number of lines."""
 
 
@@ -230,22 +230,26 @@ def _figure(shown: list[tuple[Toy, dict[str, Finding]]]) -> Figure:
         "boundaries on the line / kurtosis of their jumps, N/κ",
         "1/(relative variance × evaluations)",
     )
-    many = np.geomspace(0.3, 60)
+    many, places = np.geomspace(0.3, 60), [toy.crossings_over_kurtosis for toy, _ in shown]
     style = zip(KERNELS, (BLUE, ORANGE, GREEN, PURPLE), "os^D", strict=True)
     for count, colour, marker in style:
         increments = count - 1
-        ax.plot(many, 1 / (increments * (2 / (increments - 1) + 1 / many)), color=colour)
+        ax.plot(many, 1 / (increments * (2 / (increments - 1) + 1 / many)), color=colour, lw=1)
         row = [findings[f"{count} nodes"] for _, findings in shown]
+        ax.plot(places, [finding.prediction for finding in row], "_", color=colour, ms=16, mew=3)
         ax.errorbar(
-            [toy.crossings_over_kurtosis for toy, _ in shown],
+            places,
             [finding.measurement for finding in row],
             [finding.interval for finding in row],
             fmt=marker,
             color=colour,
+            ms=5,
             capsize=4,
             label=f"{count} nodes",
         )
     ax.set_xscale("log")
     ax.set_ylim(0)
-    ax.legend(title="lines: predicted\nmarkers: measured", fontsize=11)
+    ax.plot([], [], "_", color=GREY, ms=16, mew=3, label="predicted for these hinges")
+    ax.plot([], [], color=GREY, lw=1, label="predicted for many hinges")
+    ax.legend(fontsize=10)
     return figure

@@ -31,18 +31,19 @@ class Task:
         """Return δᵀHδ, with the Hessian inside the linear region of θ."""
         return float(delta @ self.net.hessian_vector(theta, delta, self.X, self.y))
 
-    def smooth_value(self, theta: Array, delta: Array) -> float:
-        """Return the loss at θ + δ of the network whose units are active where they are at θ."""
+    def glass_changes(self, theta: Array, delta: Array) -> tuple[float, float]:
+        """Return X after the movements ±δ: the loss less that of the network whose units stay as active as at θ."""
         patterns = [y > 0 for y in self.net.preactivations(theta, self.X)]
+        ends = (theta + delta, theta - delta)
+        plus, minus = (self.value(end) - self._value_with(patterns, end) for end in ends)
+        return plus, minus
+
+    def _value_with(self, patterns: list[NDArray[np.bool_]], theta: Array) -> float:
         x = self.X
-        for (weights, biases), active in zip(self.net.unflatten(theta + delta), patterns, strict=True):
+        for (weights, biases), active in zip(self.net.unflatten(theta), patterns, strict=True):
             y = x @ weights + biases
             x = y * active
         return self.net.loss.value(y, self.y)
-
-    def glass_change(self, theta: Array, delta: Array) -> float:
-        """Return X."""
-        return self.value(theta + delta) - self.smooth_value(theta, delta)
 
 
 class Movement(NamedTuple):
@@ -86,10 +87,11 @@ def measure(movement: Movement) -> Line:
     """Measure X; (8c) with the density on the segment from −2δ to −δ, which shares no boundary with ±δ."""
     _, task, theta, delta, rho = movement
     distance = float(np.linalg.norm(delta))
-    along = gc.directional_density(task.gradient, theta - 1.5 * delta, delta, length=distance / 2, samples=2)
+    along = gc.directional_density(task.gradient, theta - 1.5 * delta, delta, length=distance, samples=1)
+    plus, minus = task.glass_changes(theta, delta)
     return Line(
-        plus=task.glass_change(theta, delta),
-        minus=task.glass_change(theta, -delta),
+        plus,
+        minus,
         coordinate=gc.expected_glass_change(delta, rho),
         independent=gc.expected_glass_change(delta, rho, "independent"),
         directional=gc.directional_glass_change(distance, along),

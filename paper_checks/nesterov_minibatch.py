@@ -42,7 +42,7 @@ from paper_checks.figures import BLUE, GREY, ORANGE, panels
 from paper_checks.hinges import draw_landscapes
 from paper_checks.outcome import Finding, Outcome, Settings, mean_finding, ratio_finding
 
-CLAIM = "On networks the averaged gradient is unbiased for φ = (1−β)ω, and for no other φ"
+CLAIM = "On networks the averaged gradient is unbiased, to first order, for φ = (1−β)ω alone"
 SOURCE = "theory 7; new"
 
 Array = NDArray[np.float64]

@@ -39,7 +39,7 @@ from paper_checks.replays import (
     replay_with_reference_constant,
 )
 
-CLAIM = "Alice walks the trajectories of the reference implementation, to rounding"
+CLAIM = "Alice walks the reference implementation's trajectories, but for a rounded constant"
 SOURCE = "theory 8; reference implementation"
 
 Array = NDArray[np.float64]

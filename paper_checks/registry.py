@@ -38,7 +38,7 @@ from paper_checks import (
 )
 
 _MODULES = {
-    "Jumps of the gradient": (
+    "Jumps": (
         boundary_jump,
         uniformity,
         crossing_rate,
@@ -87,7 +87,11 @@ _MODULES = {
 SECTIONS: dict[str, dict[str, ModuleType]] = {
     title: {module.__name__.rpartition(".")[2]: module for module in modules} for title, modules in _MODULES.items()
 }
-"""The parts of the report and the checks in them; a module has a docstring, ``CLAIM``, ``SOURCE`` and ``run``."""
+"""The parts of the report and the checks in them.
+
+A module has a docstring, ``CLAIM``, ``SOURCE``, ``run``, and ``STANDING``: whether the check, if it holds, confirms a claim
+of the theory, limits it, corrects it, or makes a new one.
+"""
 
 CHECKS = {name: module for section in SECTIONS.values() for name, module in section.items()}
 """Every check by its name."""

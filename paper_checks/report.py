@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ from paper_checks.outcome import STANDARD_ERRORS, Finding
 from paper_checks.registry import SECTIONS
 from paper_checks.runner import Record
 
-COLUMNS = ("prediction", "measurement", "notices", "uses", "verdict")
+COLUMNS = ("comparison", "prediction", "measurement", "notices", "uses", "verdict")
 
 
 NUMBERS = ("prediction", "measurement", "interval", "tolerance", "noticeable", "used")
@@ -28,7 +29,7 @@ NUMBERS = ("prediction", "measurement", "interval", "tolerance", "noticeable", "
 
 def claims(records: Sequence[Record]) -> Table:
     """Return one row a claim, with the numbers of its first finding, and the findings that fail below it."""
-    table = _table("claim", *COLUMNS[:2], "verdict")
+    table = _table("claim", "prediction", "measurement", "verdict")
     for title, members in _by_section(records):
         table.add_section()
         table.add_row(Text(title, "bold"))
@@ -45,7 +46,7 @@ def findings(records: Sequence[Record]) -> Group:
     """Return one table a check, with all its findings."""
     tables = []
     for record in records:
-        table = _table("comparison", *COLUMNS)
+        table = _table(*COLUMNS)
         table.title = Text(record.claim, "bold")
         for finding in record.outcome.findings:
             numbers = (*_numbers(finding), _percent(finding.used))
@@ -60,6 +61,19 @@ def summary(records: Sequence[Record]) -> str:
     count = sum(len(record.outcome.findings) for record in records)
     text = f"{len(records) - len(failed)} of {len(records)} claims hold ({count} comparisons)."
     return text + (f" Failing: {', '.join(failed)}." if failed else "")
+
+
+def standing(records: Sequence[Record]) -> str:
+    """Return one sentence on what becomes of the theory's claims, of the checks that hold."""
+    counts = Counter(record.standing for record in records if record.holds)
+    words = {
+        "confirmed": "confirm the theory as it stands",
+        "limited": "set it limits",
+        "corrected": "correct it",
+        "new": "are new here",
+    }
+    parts = [f"{counts[name]} {text}" for name, text in words.items() if counts[name]]
+    return f"Of these, {', '.join(parts)}." if parts else ""
 
 
 def _table(*columns: str) -> Table:
@@ -103,9 +117,11 @@ def write_report(records: Sequence[Record], folder: Path, seed: int, full: bool)
     }
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     environment = Environment(loader=PackageLoader("paper_checks", "."), autoescape=True, trim_blocks=True)
-    environment.filters |= {"numbers": _numbers, "percent": _percent, "used": _used, "code": _code}
+    for function in (_numbers, _percent, _worst, _math, _limited):
+        environment.filters[function.__name__.lstrip("_")] = function
     page = environment.get_template("report.html").render(
         results,
+        standing=standing(records),
         sections=list(_by_section(records)),
         broken=[record for record in records if not record.holds],
         columns=COLUMNS,
@@ -121,6 +137,7 @@ def _as_json(record: Record) -> dict[str, object]:
         "name": record.name,
         "claim": record.claim,
         "source": record.source,
+        "standing": record.standing,
         **{label.lower(): text for label, text in _paragraphs(record.text)},
         "holds": record.holds,
         "error": record.error,
@@ -165,9 +182,17 @@ def _paragraphs(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _code(text: str) -> Markup:
-    """Set what stands between backticks as code."""
-    return Markup(re.sub(r"(`+)([^`]+)\1", r"<code>\2</code>", str(escape(text))))
+def _math(text: str) -> Markup:
+    """Set `code`, *emphasis*, indices and exponents; names of several letters keep their underscores."""
+    html = str(escape(text))
+    html = re.sub(r"(?<=\S)_(\{([^}]*)\}|[^\W_](?!\w))", lambda found: f"<sub>{found[2] or found[1]}</sub>", html)
+    html = re.sub(r"\^(\{([^}]*)\}|[\w½⁺⁻−]+)", lambda found: f"<sup>{found[2] or found[1]}</sup>", html)
+    html = re.sub(r"(`+)([^`]+)\1", r"<code>\2</code>", html)
+    return Markup(re.sub(r"\*(\w[^*]*\w)\*", r"<em>\1</em>", html))
+
+
+def _limited(record: Record) -> bool:
+    return any(label == "Limits" for label, _ in _paragraphs(record.text))
 
 
 def _numbers(finding: Finding) -> tuple[str, str, str]:
@@ -179,7 +204,7 @@ def _numbers(finding: Finding) -> tuple[str, str, str]:
     # As many digits as the interval leaves meaningful, and enough to tell the measurement from the prediction.
     digits = 4 if finding.interval else 10 if abs(finding.measurement - 1) < 1e-4 else 4
     size = abs(finding.prediction) if finding.scale is None else finding.scale
-    notices = "" if finding.relation != "=" or size == 0 else f"{finding.noticeable / size:.1%}"
+    notices = "–" if finding.relation != "=" or size == 0 else f"{finding.noticeable / size:.1%}"
     prediction = f"{relation}{finding.prediction:.4g}{tolerance}"
     return prediction, f"{finding.measurement:.{digits}g}{interval}{blunt}", notices
 
@@ -188,7 +213,7 @@ def _percent(share: float) -> str:
     return f"{share:.0%}"
 
 
-def _used(record: Record) -> float:
+def _worst(record: Record) -> float:
     return max((finding.used for finding in record.outcome.findings), default=0.0)
 
 

@@ -22,7 +22,7 @@ class Record:
     Attributes
     ----------
     name : str
-    claim, source, text : str
+    claim, source, standing, text : str
         The last is the docstring.
     outcome : Outcome
         Without findings if the check broke down.
@@ -34,6 +34,7 @@ class Record:
     name: str
     claim: str
     source: str
+    standing: str
     text: str
     outcome: Outcome
     error: str | None
@@ -78,4 +79,4 @@ def _run(name: str, module: ModuleType, seed: int, full: bool) -> Record:
     except Exception:  # a check that breaks down fails, and the others still run
         outcome, error = Outcome([]), traceback.format_exc()
     seconds = time.perf_counter() - start
-    return Record(name, module.CLAIM, module.SOURCE, module.__doc__ or "", outcome, error, seconds)
+    return Record(name, module.CLAIM, module.SOURCE, module.STANDING, module.__doc__ or "", outcome, error, seconds)

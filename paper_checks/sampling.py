@@ -157,7 +157,7 @@ def _default_diagonal(rng: np.random.Generator, scale: int) -> Finding:
 
 def _figure(truncated: list[tuple[str, Term, float, Finding]], sparse: dict[float, list[Finding]]) -> Figure:
     titles = ("Glass: contamination by the others", "Sparse directions")
-    xlabels = ("directions with |z| > τ counted, τ", "probability q that a coordinate moves")
+    xlabels = ("cutoff τ: only directions with |zᵢ| > τ count", "probability q that a coordinate moves")
     figure, (left, right) = panels(titles, xlabels, ("factor", "density over its limit as q → 0"))
     tau = np.geomspace(3e-3, 0.5)
     for name, colour, marker in ((UNIFORM, ORANGE, "s"), ("Gaussian", BLUE, "o")):

@@ -24,10 +24,11 @@ because the squares of a few would outweigh the others.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, ORANGE, axes
+from paper_checks.figures import BLUE, GREY, ORANGE, axes
 from paper_checks.outcome import Finding, Outcome, Settings, equal_ratios_finding, mean_finding, ratio_finding
 
 CLAIM = "Signals are pseudorandom across units; within one they repeat the loss derivative"
@@ -52,6 +53,8 @@ def run(settings: Settings) -> Outcome:
             signals = np.sort(np.concatenate([sample[k][1] for sample in samples]))[::-1]
             shares = np.cumsum(signals**2) / np.sum(signals**2)
             ax.semilogx(signals[::20], shares[::20], style, color=colour, label=f"{state}, layer {layer}")
+    z = np.geomspace(0.1, 5)
+    ax.plot(z, 2 * (z * norm.pdf(z) + norm.sf(z)), ":", color=GREY, lw=3, zorder=0, label="predicted, normal law")
     ax.set_xlim(0.1, 30)
     ax.legend(fontsize=10)
     return Outcome(findings, figure)

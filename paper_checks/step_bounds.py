@@ -20,9 +20,10 @@ images afterwards, infinite where a gradient was not finite. H = 11ᵀ: Alice wi
 averages have converged, the root of the loss after 20 steps over that before. Equal bounds: 25 steps on a network,
 the largest difference of a parameter.
 
-Tolerance. Shares: exact (Clopper-Pearson) one-sided intervals at an error rate of 10⁻⁶; those of 28 runs reach from 0
-to 0.39 or from 0.61 to 1, so that most and few can be told. 10⁻⁶ for the factor, which ε = 10⁻⁸ in the step disturbs;
-10⁻⁹ for equal bounds, rounding amplified by training.
+Tolerance. Shares: exact (Clopper-Pearson) one-sided intervals at an error rate of 10⁻⁶. That of 26 runs of which none
+is lost reaches up to 0.41, so that few can be told; that of 36 runs of which up to three get away, as one ReLU network
+in a hundred does, down to 0.54, so that most can. 10⁻⁶ for the factor, which ε = 10⁻⁸ in the step disturbs; 10⁻⁹ for
+equal bounds, rounding amplified by training.
 
 Limits. Not every lost run diverges: of the ReLU networks 97 % are above their initial loss after 25 steps, two thirds
 of all by a factor of 10¹⁰ and more. The rest, a growing share with more steps, have lost all units of a layer and
@@ -63,16 +64,17 @@ SHARES: tuple[tuple[str, str, dict[str, Any], Relation], ...] = (
 )
 """Activation and options of Alice, and whether most or few runs are to fail."""
 
+RUNS: dict[Relation, int] = {">=": 36, "<=": 26}
 COUPLED = (225, 324, 484, 900)
 
 
 def run(settings: Settings) -> Outcome:
     """Train with and without bounds."""
     images = gc.data.load_digits()
-    seeds = settings.rng.integers(2**32, size=28 * settings.scale)
+    seeds = settings.rng.integers(2**32, size=max(RUNS.values()) * settings.scale)
     findings, curves = [], {}
     for name, activation, options, relation in SHARES:
-        runs = [_train(images, activation, options, int(seed)) for seed in seeds]
+        runs = [_train(images, activation, options, int(seed)) for seed in seeds[: RUNS[relation] * settings.scale]]
         share = float(np.mean([not loss < GUESSING for _, loss in runs]))
         interval = _distance(share, len(runs), relation)
         findings.append(Finding(f"{name}: share of runs lost", 0.5, share, interval, relation=relation))

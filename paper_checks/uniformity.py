@@ -36,7 +36,7 @@ def run(settings: Settings) -> Outcome:
     figure, ax = axes("Pre-activations near zero", "y", "density, 1 on average")
     edges = np.linspace(-WIDE, WIDE, 33)
     findings = []
-    for state, style in zip(digits.STATES, ("--", "-"), strict=True):
+    for state, style in zip(NETWORKS, ("--", "-"), strict=False):
         samples = [_counts(net, state, rng, edges) for _ in range(NETWORKS[state] * settings.scale)]
         for layer, colour in zip(digits.LAYERS, (BLUE, ORANGE), strict=True):
             halves, narrow, wide, histogram = (np.array(c) for c in zip(*(s[layer - 1] for s in samples), strict=True))

@@ -38,7 +38,7 @@ def two_checks(monkeypatch):
     def check(measurement):
         finding = Finding("a <number>", 1.0, measurement, interval=0.01)
         return SimpleNamespace(
-            CLAIM="One & all", SOURCE="theory 0", __doc__=TEXT, run=lambda settings: Outcome([finding])
+            CLAIM="One & all", SOURCE="theory 0", STANDING="new", __doc__=TEXT, run=lambda settings: Outcome([finding])
         )
 
     checks = {"good": check(1.0), "other": check(1.0)}
@@ -64,7 +64,7 @@ def test_all_claims_hold_and_the_report_is_written(two_checks, tmp_path):
 def test_the_page_sums_up_and_gives_limits_and_text(two_checks, tmp_path):
     invoke("--report", tmp_path)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert page.count('<a href="#good">One &amp; all</a>*') == 1
+    assert page.count('<a href="#good">One &amp; all</a> <a href="#limits-good">*</a>') == 1
     assert page.count("<dd>It ends here.</dd>") == 4  # both checks, in the list of limits and in their sections
     assert "<dt>Claim</dt><dd>One and all, by <code>gc.Alice</code>.</dd>" in page
     assert "http" not in page

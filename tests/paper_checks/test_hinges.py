@@ -32,3 +32,11 @@ def test_gradients_on_lines_are_those_of_the_toy(monkeypatch):
     gradients = hinges.gradients_on_lines(toy, nodes, steps, np.random.default_rng(2))
     expected = [[toy.gradient(node * step) for step in steps] for node in nodes]
     np.testing.assert_allclose(gradients, expected, atol=1e-12)
+
+
+def test_glass_changes_are_losses_less_the_tangent():
+    toy = gc.RandomHinges(3, 40, half_width=4.0, rng=0)
+    delta = np.array([0.5, -1.0, 0.8])
+    value, gradient = toy.value_and_grad(np.zeros(3))
+    (change,) = hinges.glass_changes(toy, delta, toy.offsets[None], toy.signals[None])
+    np.testing.assert_allclose(change, toy.value(delta) - value - gradient @ delta, atol=1e-12)
