@@ -151,14 +151,14 @@ def _geometric_mean(ratios: digits.Array) -> tuple[digits.Array, digits.Array]:
     return np.exp(mean), np.exp(mean) * np.array([1 - np.exp(-error), np.exp(error) - 1])
 
 
-def _network(net: gc.MLP, state: str, rng: np.random.Generator) -> list[Layer]:
-    """Measure pairs of lines of one network, one a row."""
+def _network(net: gc.MLP, state: str, rng: np.random.Generator) -> list[Samples]:
+    """Measure one network, (pairs,) or (pairs, kernels) by layer."""
     theta = digits.parameters(net, state, rng)
     pairs = []
     for _ in range(PAIRS[state]):
         first, second = (_line(net, theta, rng) for _ in range(2))
         pairs.append([_layer(first, second, net.groups[f"layer{layer}"]) for layer in digits.LAYERS])
-    return [Layer(*(np.array(values) for values in zip(*rows, strict=True))) for rows in zip(*pairs, strict=True)]
+    return [Samples(*(np.array(values) for values in zip(*rows, strict=True))) for rows in zip(*pairs, strict=True)]
 
 
 def _line(net: gc.MLP, theta: digits.Array, rng: np.random.Generator) -> Line:
