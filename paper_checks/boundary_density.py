@@ -49,7 +49,7 @@ STANDING = "new"
 
 Array = NDArray[np.float64]
 
-NETWORKS = {16: 640, 32: 320, 64: 170, 128: 85, 256: 36}
+NETWORKS = {16: 640, 32: 320, 64: 170, 128: 85, 256: 46}
 """How many networks of each width."""
 DEPTH, DEEP = 3, 5
 DEEP_WIDTH, DEEP_NETWORKS = 64, 420

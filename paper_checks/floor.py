@@ -54,7 +54,7 @@ from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
 from paper_checks.lines import Minima, Profiles, Slope
 from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
-CLAIM = "From a local minimum the glass raises the loss like t; c √ρ t^{3/2} needs a lower floor"
+CLAIM = "From a local minimum along a line the glass raises the loss like t, not like t^{3/2}"
 SOURCE = "theory 2, eq. (8): the floor reading; new"
 STANDING = "corrected"
 

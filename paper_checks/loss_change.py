@@ -49,7 +49,7 @@ STANDING = "limited"
 Array = NDArray[np.float64]
 Relation = Literal["=", "<=", ">="]
 
-NETWORKS = {"initial": 40, "first": 30, "trained": 30}
+NETWORKS = {"initial": 40, "first": 44, "trained": 36}
 ROWS, MOVEMENTS, SMOOTH_SAMPLES = 200, 6, 12
 """Rows of a minibatch; movements of each kind a network; how many of them measure the smooth terms."""
 
@@ -170,7 +170,7 @@ def _mean_of_random_parts(findings: list[Finding]) -> Finding:
     measurement = np.mean([finding.measurement for finding in findings])
     interval = np.linalg.norm([finding.interval for finding in findings]) / len(findings)
     name = f"mean of the kinds: |X| / {MODELS[-1]}"
-    return Finding(name, 1.0, float(measurement), float(interval), tolerance=0.1, resolution=0.5)
+    return Finding(name, 1.0, float(measurement), float(interval), tolerance=0.1, resolution=0.6)
 
 
 def _largest_smooth_share(terms: dict[str, list[tuple[float, float]]]) -> Finding:

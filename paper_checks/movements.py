@@ -87,7 +87,7 @@ def measure(movement: Movement) -> Line:
     """Measure X; (8c) with the density on the segment from −2δ to −δ, which shares no boundary with ±δ."""
     _, task, theta, delta, rho = movement
     distance = float(np.linalg.norm(delta))
-    along = gc.directional_density(task.gradient, theta - 1.5 * delta, delta, length=distance, samples=1)
+    along = gc.directional_density(task.gradient, theta - 1.5 * delta, delta, length=distance / 2, samples=2)
     plus, minus = task.glass_changes(theta, delta)
     return Line(
         plus,

@@ -29,7 +29,7 @@ SOURCE = "theory 1"
 STANDING = "limited"
 
 LENGTH, NARROW, WIDE = 1e-2, 0.03, 0.2
-NETWORKS = {"initialisation": 70, "trained": 25}
+NETWORKS = {"initialisation": 70, "trained": 32}
 
 
 def run(settings: Settings) -> Outcome:

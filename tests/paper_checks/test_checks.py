@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import stats
 
 from paper_checks import outcome
 from paper_checks.registry import CHECKS, SECTIONS
@@ -98,11 +99,13 @@ def test_outcome_holds_only_if_it_found_something_and_all_of_it_holds():
     assert not outcome.Outcome([]).holds
 
 
-def test_interval_of_a_mean_is_five_standard_errors():
-    samples = np.random.default_rng(0).standard_normal(10_000)
+@pytest.mark.parametrize("count", [6, 10, 100, 10_000])
+def test_interval_of_a_mean_misses_as_rarely_however_few_the_samples_are(count):
+    samples = np.random.default_rng(0).standard_normal(count)
     finding = outcome.mean_finding("x", 0.0, samples)
-    assert finding.measurement == pytest.approx(samples.mean())
-    assert finding.interval == pytest.approx(5 * samples.std(ddof=1) / 100)
+    errors = finding.interval / (samples.std(ddof=1) / np.sqrt(count))
+    assert 2 * stats.t.sf(errors, count - 1) == pytest.approx(2 * stats.norm.sf(5))
+    assert (finding.measurement, finding.samples) == (pytest.approx(samples.mean()), count)
 
 
 @given(

@@ -127,7 +127,7 @@ def test_full_and_seed_reach_the_checks(two_checks, tmp_path):
     invoke("--only", "other", "--report", tmp_path)
     invoke("--only", "other", "--full", "--report", tmp_path)
     invoke("--only", "other", "--seed", 5, "--report", tmp_path)
-    (_, first), (_, among), (_, alone), (full_scale, full), (_, other_seed) = seen
+    (_, among), (_, first), (_, alone), (full_scale, full), (_, other_seed) = seen
     assert among == alone == full
     assert len({first, among, other_seed}) == 3
     assert full_scale == 8
