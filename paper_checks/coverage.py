@@ -247,7 +247,7 @@ def _draw(ax: Axes, rows: dict[str, list[Finding]]) -> None:
         for finding, place in zip(row, y, strict=True):
             if finding.relation == "=":
                 ax.plot([finding.prediction] * 2, [place - 0.08, place + 0.08], color=ORANGE, lw=2.5)
-        values, intervals = np.array([(f.measurement, f.interval) for f in row]).T
+        values, intervals = np.array([f.measurement for f in row]), np.array([f.interval for f in row])
         ends = np.minimum(intervals, (values, 1 - values))  # a share is in [0, 1]
         ax.errorbar(values, y, xerr=ends, fmt=marker, ms=5, capsize=2, color=colour, label=model)
     ax.set_xlim(-0.03, 1.03)
