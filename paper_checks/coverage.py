@@ -107,7 +107,7 @@ def run(settings: Settings) -> Outcome:
     network_rows = {kind: _network_row(kind, samples) for kind, samples in shares.items()}
     _draw(right, network_rows)
     figure.legend(*left.get_legend_handles_labels(), fontsize=10, loc="outside lower center", ncols=5)
-    note(right, "bars: five standard errors, cut at 0 and 1")
+    note(right, "bars: five standard errors, cut at 0 and 1;\nwhere all are covered Clopper and Pearson's")
     for kind, row in network_rows.items():
         findings += [finding for finding, said in zip(row, EXPECTED[kind], strict=True) if said]
     if trained := [samples[:, 3] for kind, samples in shares.items() if kind.startswith("trained")]:
