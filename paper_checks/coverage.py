@@ -48,7 +48,7 @@ from numpy.typing import NDArray
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, note, panels
 from paper_checks.hinges import draw_landscapes, glass_changes
 from paper_checks.movements import Movement, density, descent, measure, minibatch
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
@@ -99,12 +99,15 @@ def run(settings: Settings) -> Outcome:
     findings += [_estimated(ESTIMATES * settings.scale, rng), _largest_failure(rng)]
     shares = _on_networks(settings.scale, rng)
     figure, (left, right) = panels(
-        ("Random hinges, exact densities", "Digits MLPs, estimated densities"), ["share of |X| ≤ 2.46 G"] * 2, [""] * 2
+        ("Random hinges, exact densities", "Digits MLPs, estimated densities"),
+        [f"share of movements with |X| ≤ {LEVELS[1]:.2f} G"] * 2,
+        [""] * 2,
     )
     _draw(left, {name: [row[model, 1] for model in MODELS] for name, row in rows.items()})
     network_rows = {kind: _network_row(kind, samples) for kind, samples in shares.items()}
     _draw(right, network_rows)
-    left.legend(fontsize=9, loc="center left")
+    figure.legend(*left.get_legend_handles_labels(), fontsize=10, loc="outside lower center", ncols=5)
+    note(right, "bars: five standard errors, cut at 0 and 1;\nwhere all are covered Clopper and Pearson's")
     for kind, row in network_rows.items():
         findings += [finding for finding, said in zip(row, EXPECTED[kind], strict=True) if said]
     if trained := [samples[:, 3] for kind, samples in shares.items() if kind.startswith("trained")]:
@@ -236,17 +239,18 @@ def _movements(
 
 
 def _draw(ax: Axes, rows: dict[str, list[Finding]]) -> None:
-    ax.axvline(NOMINAL[1], color=GREY, lw=1, label="nominal")
-    ax.plot([], [], color=ORANGE, lw=2.5, label="predicted")
+    ax.axvline(NOMINAL[1], color=GREY, lw=1, label="nominal 95 %")
+    ax.plot([], [], color=ORANGE, lw=2.5, label="predicted (without this line: no prediction)")
     for k, (model, colour, marker) in enumerate(zip(MODELS, (PURPLE, GREEN, BLUE), "s^o", strict=True)):
         row = [findings[k] for findings in rows.values()]
         y = np.arange(len(row)) + 0.2 * (k - 1)
         for finding, place in zip(row, y, strict=True):
             if finding.relation == "=":
-                ax.plot([finding.prediction] * 2, [place - 0.09, place + 0.09], color=ORANGE, lw=2.5)
-        values, intervals = [f.measurement for f in row], [f.interval for f in row]
-        ax.errorbar(values, y, xerr=intervals, fmt=marker, ms=5, capsize=2, color=colour, label=model)
-    ax.set_xlim(0, 1.03)
+                ax.plot([finding.prediction] * 2, [place - 0.08, place + 0.08], color=ORANGE, lw=2.5)
+        values, intervals = np.array([f.measurement for f in row]), np.array([f.interval for f in row])
+        ends = np.minimum(intervals, (values, 1 - values))  # a share is in [0, 1]
+        ax.errorbar(values, y, xerr=ends, fmt=marker, ms=5, capsize=2, color=colour, label=model)
+    ax.set_xlim(-0.03, 1.03)
     ax.set_yticks(
         range(len(rows)), [name.replace(", ", ",\n") if "," in name else name.replace(" ", "\n") for name in rows]
     )

@@ -25,10 +25,11 @@ ratio above 1.2.
 """
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, ORANGE, axes
+from paper_checks.figures import BLUE, ORANGE, note, panels
 from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
 
 CLAIM = "Second differences measure the sum of squared jumps; one-sided ones add a drift"
@@ -60,15 +61,31 @@ def run(settings: Settings) -> Outcome:
         name = f"initialisation, layer {layer}: one-sided v²/squared jumps"
         findings.append(mean_finding(name, 1.2, values, relation=">="))
 
-    figure, ax = axes("Gradient variation over the sum of squared jumps", "", "ratio")
-    ax.axhline(1, color=ORANGE, label="pseudorandom signals")
-    names = [f.quantity.replace(": ", "\n").replace(", ", "\n").replace("/", "/\n") for f in findings]
-    values, intervals = [f.measurement for f in findings], [f.interval for f in findings]
-    ax.errorbar(range(len(names)), values, intervals, fmt="o", color=BLUE, capsize=5)
-    ax.set_xticks(range(len(names)), names, fontsize=8)
-    ax.set_ylim(0)
-    ax.legend()
-    return Outcome([everything, *findings], figure)
+    findings.insert(0, everything)
+    return Outcome(findings, _figure(findings))
+
+
+def _figure(findings: list[Finding]) -> Figure:
+    """Draw the ratios, each quantity in a panel."""
+    figure, every = panels(
+        ("Second differences", "One-sided differences"),
+        ("estimated / exact density", "squared sum / sum of squares of the jumps"),
+        ("", ""),
+    )
+    one_sided = ["one-sided" in finding.quantity for finding in findings]
+    for ax, which, label in zip(every, (False, True), ("predicted", "pseudorandom signals"), strict=True):
+        rows = [finding for finding, side in zip(findings, one_sided, strict=True) if side == which]
+        values, intervals = [f.measurement for f in rows], [f.interval for f in rows]
+        ax.axvline(1, color=ORANGE, label=label)
+        ax.errorbar(values, range(len(rows)), xerr=intervals, fmt="o", color=BLUE, capsize=5, label="measured")
+        ax.set_yticks(range(len(rows)), [f.quantity.split(":")[0].replace(", ", ",\n") for f in rows])
+        ax.set_ylim(len(rows) - 0.5, -0.5 - 0.35 * len(rows))  # with room for the legend
+        ax.legend(fontsize=11, loc="upper right")
+    reach = max(abs(np.subtract(every[0].get_xlim(), 1)))
+    every[0].set_xlim(1 - reach, 1 + reach)
+    every[1].set_xlim(0)
+    note(every[1])
+    return figure
 
 
 def _mean_of_all(states: list[Finding]) -> Finding:

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, note, panels
 from paper_checks.lines import Minima, Profiles, Slope
 from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
@@ -103,7 +103,7 @@ def run(settings: Settings) -> Outcome:
     """Measure the rise from minima on random hinges and on networks."""
     figure, (left, right) = panels(
         ("Random hinges", f"Digits MLPs, after {AFTER} crossings"),
-        ("crossings N", "rise of the loss / c √ρ t$^{3/2}$"),
+        ("crossings N", "rise of the loss / c √ρ t$^{3/2}$ (linear up to 1)"),
         ("rise of the loss / c √ρ t$^{3/2}$", ""),
     )
     findings = _on_hinges(settings, left)
@@ -142,11 +142,14 @@ def _on_hinges(settings: Settings, ax: Axes) -> list[Finding]:
             quantity, tolerance = f"hinges, {name}: rise after {n} crossings / G", tolerances[name] * prediction
             row[n] = ratio_finding(quantity, prediction, *rises[name], tolerance=tolerance)
         findings += [row[n] for n in TESTED[name]]
-        ax.loglog(grid, predict(grid), "-" if name == LOCAL else "--", color=colour)  # dashed: dense limit
+        ax.loglog(grid, predict(grid), "-" if name == LOCAL else "--", color=colour)
         intervals = [finding.interval for finding in row.values()]
         values = [finding.measurement for finding in row.values()]
         ax.errorbar(CROSSINGS, values, intervals, fmt=marker, ms=5, capsize=3, color=colour, label=name)
     ax.set_xticks(CROSSINGS, [str(n) for n in CROSSINGS])
+    ax.plot([], [], "-", color=GREY, label="predicted")
+    ax.plot([], [], "--", color=GREY, label="predicted for N → ∞")
+    ax.set_ylim(0.12, 3)  # with room for the legend
     ax.set_yticks((0.2, 0.5, 1, 2), ("0.2", "0.5", "1", "2"))
     ax.minorticks_off()
     ax.legend(fontsize=9, loc="lower left")
@@ -225,10 +228,9 @@ def _network_findings(samples: dict[str, Array], ax: Axes) -> list[Finding]:
             (total, -0.1, BLUE, "o", "measured"),
             (part, 0.2, GREEN, "s", "measured, less ½ t² uᵀHu"),
         ):
-            value, interval = finding.measurement, finding.interval
-            below = np.clip(interval, 0, 0.999 * abs(value))  # the axis is logarithmic
-            style = {"color": colour, "label": "" if k else label}
-            ax.errorbar(value, k + shift, xerr=[[below], [interval]], fmt=marker, capsize=3, **style)
+            value, bar = finding.measurement, finding.interval
+            label_once = "" if k else label
+            ax.errorbar(value, k + shift, xerr=bar, fmt=marker, capsize=3, color=colour, label=label_once)
     _arrange(ax, list(samples))
     measurement = float(np.mean([part.measurement for part in parts]))
     interval = float(np.linalg.norm([part.interval for part in parts])) / len(parts)
@@ -239,9 +241,11 @@ def _network_findings(samples: dict[str, Array], ax: Axes) -> list[Finding]:
 
 def _arrange(ax: Axes, kinds: list[str]) -> None:
     ax.axvline(1, color=GREY, lw=1)
-    ax.set_xscale("log")
-    ax.set_xlim(0.08, 120)
-    ax.set_xticks((0.1, 1, 10, 100), ("0.1", "1", "10", "100"))
+    ax.set_xscale("symlog", linthresh=1)  # some bars cross 0
+    ax.set_xticks(ticks := (0, 0.5, 1, 10, 100), [f"{tick:g}" for tick in ticks])
+    ax.set_xticks(np.outer((1, 10), np.arange(2, 10)).ravel(), minor=True)
+    ax.set_xlim(min(ax.dataLim.x0, 0) - 0.1, max(1.5 * ax.dataLim.x1, 120))
     ax.set_yticks(range(len(kinds)), [kind.replace(", ", ",\n") for kind in kinds])
-    ax.set_ylim(len(kinds) - 0.5, -0.5)
+    ax.set_ylim(len(kinds) - 0.5, -1.4)  # with room for the legend
     ax.legend(fontsize=9, loc="upper right")
+    note(ax)

@@ -43,7 +43,7 @@ from scipy.special import erf
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, note, panels
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
 
 CLAIM = "Below a predictable length kinks change the loss more than the Hessian's term does"
@@ -134,11 +134,12 @@ def run(settings: Settings) -> Outcome:
     ]
     figure, (left, right) = panels(
         ["Loss change across kinks", "What the Hessian misses"],
-        ["length / t*", "length / length where both are equal"],
+        ["length / t*", "length / length where error = term"],
         ["change beyond tangent / Hessian's term", "Hessian's error / its term"],
     )
     _draw_models(left, pooled)
-    _draw_errors(right, kinked, smooth)
+    _draw_errors(right, pooled, smooth)
+    note(left)
     return Outcome(findings, figure)
 
 
@@ -269,16 +270,19 @@ def _draw_models(ax: Axes, lines: list[Kinked]) -> None:
     ax.legend(fontsize=10)
 
 
-def _draw_errors(ax: Axes, kinked: dict[Kind, list[Kinked]], smooth: dict[str, Array]) -> None:
+def _draw_errors(ax: Axes, lines: list[Kinked], smooth: dict[str, Array]) -> None:
     """Draw the error of the Hessian over its term against the length over that at which both should be equal."""
     x = np.geomspace(1e-5, 20)
-    ax.loglog(x, x**-0.5, color=ORANGE)
-    ax.loglog(x, x, color=BLUE)
-    for lines in kinked.values():
-        _, random, hessian = _sizes(lines)
-        ax.plot(LENGTHS, random.mean(axis=0) / hessian.mean(axis=0), "s", color=ORANGE, mfc="none", ms=5)
-    for errors, predictions, terms in smooth.values():
-        ax.plot(predictions / terms, errors / terms, "o", color=BLUE, mfc="none", ms=5)
-    ax.text(2e-4, 150, "kinks: three slopes,\ntwo layers", color=ORANGE, fontsize=11)
-    ax.text(1.5e-3, 2e-4, "no kinks: tanh, silu, gelu,\nlast layer of ReLU", color=BLUE, fontsize=11)
-    ax.set_ylim(1e-5, 2e3)
+    _, random, hessian = _sizes(lines)
+    found = [ratio_finding("", 1.0, *pair) for pair in zip(random.T, hessian.T, strict=True)]
+    values, intervals = [f.measurement for f in found], [f.interval for f in found]
+    ax.loglog(x, x**-0.5, color=ORANGE, label="kinks, predicted")
+    ax.errorbar(LENGTHS, values, intervals, fmt="s", color=ORANGE, ms=3, capsize=3, label="kinks, mean of all lines")
+    errors, predictions, terms = np.array(list(smooth.values())).transpose(1, 0, 2)
+    ax.loglog(x, x, "--", color=BLUE, label="no kinks, predicted")
+    ratios = (predictions / terms).ravel(), (errors / terms).ravel()
+    ax.errorbar(*ratios, fmt="o", color=BLUE, mfc="none", ms=5, label="no kinks, each kind of line")
+    ax.set_ylim(1e-5, 1e3)
+    ax.set_yticks(np.logspace(-4, 2, 4))
+    ax.minorticks_off()
+    ax.legend(fontsize=10, loc="lower right")

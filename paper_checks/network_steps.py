@@ -43,7 +43,7 @@ from scipy.stats import norm
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, GREY, ORANGE, panels
+from paper_checks.figures import BLUE, GREY, ORANGE, note, panels
 from paper_checks.movements import Task
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding, ratio_finding
 from paper_checks.step_decrease import STEPS, lengths, promise, taken
@@ -216,8 +216,8 @@ def _other_movement(theta: Array, rng: np.random.Generator) -> tuple[float, floa
 
 
 def _figure(fresh: Steps, trained: Steps) -> Figure:
-    titles = ("Average of all lines", "Unlucky half of them")
-    figure, every = panels(titles, ("", ""), ("decrease of the loss / (g²/2h)", ""))
+    titles = ("Average of all lines", "Average of the unlucky half")
+    figure, every = panels(titles, ("", ""), ["decrease of the loss / (g²/2h)"] * 2)
     promised = promise(STRENGTH)
     for ax, prediction, measure in (
         (every[0], promised.average, lambda steps, k: _mean(steps, steps.decrease[:, k])),
@@ -236,6 +236,8 @@ def _figure(fresh: Steps, trained: Steps) -> Figure:
         ax.axhline(0, color="black", lw=0.8)
         ax.set_xticks((0, 1), STEPS[:2])
         ax.set_xlim(-0.5, 1.5)
-        ax.set_ylim(-1.6, 1.7)
+    every[1].sharey(every[0])
+    every[0].autoscale(axis="y")
     every[1].legend(fontsize=11, loc="upper right")
+    note(every[1])
     return figure
