@@ -29,6 +29,21 @@ def panels(
     return figure, every
 
 
+def note(ax: Axes, text: str = "bars: five standard errors") -> None:
+    """Write small grey text under the label of the x axis, where it covers no data."""
+    ax.annotate(
+        text,
+        (1, 0),
+        xycoords=("axes fraction", ax.xaxis.label),
+        xytext=(0, -2),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=9,
+        color=GREY,
+    )
+
+
 def _label(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
     ax.set_title(title, fontsize=13)
     ax.set_xlabel(xlabel, fontsize=12)
