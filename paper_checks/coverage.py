@@ -25,17 +25,20 @@ vector of ones: it is the gradient. Digits MLPs: X and G as in check `loss_chang
 Tolerance. Five standard errors; a landscape or a network is one sample. 0.006 on hinges for the kurtosis of X, 11/N
 after N > 85 crossings, of which coverage feels at most 0.046. A coverage above a half notices a prediction that is a
 tenth off, one of 0.2 to 0.5 a fifth, smaller ones a half. On networks the jumps of one unit are alike and few carry
-most of ρ: 0.1. Where no theory says what they cover there, the models are compared with round numbers.
+most of ρ: 0.1. Where no theory says what they cover there, the models are compared with round numbers; where all
+movements are covered the interval is Clopper and Pearson's.
 
-Limits. On digits MLPs, where 95 % are meant: (8c) covers 81 % of the movements at initialisation, where Student's law
-says 86 %, and 71 % after training. There few large jumps carry most of the density, and a stretch of the movement's
-own length misses them, however finely it is cut; with one eight times as long (8c) covers about 90 %. (8b) covers 18
-% of the movements along the gradient at initialisation, 37 % after training, and about the predicted 83 % of those by
-random signs. (8a) covers all movements but some single coordinates and, after training, some gradients: 94 %. So (8a)
-was a bound on these networks, one that is far too large for random signs and that no theorem grants along gradients.
+Limits. On digits MLPs, with a nominal coverage of 95 %: (8c) covers 81 % of the movements at initialisation, where
+Student's law says 86 %, and 71 to 76 % after training. There few large jumps carry most of the density, and a stretch
+of the movement's own length misses them, however finely it is cut; with one eight times as long (8c) covers about 90 %.
+(8b) covers 18 % of the movements along the gradient at initialisation, 37 % after training, and about the predicted
+83 % of those by random signs. (8a) covers all movements but some single coordinates and, after training, some
+gradients: 94 %. So (8a) was a bound on these networks, one that is far too large for random signs and that no theorem
+grants along gradients.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -48,7 +51,7 @@ from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from paper_checks.hinges import draw_landscapes, glass_changes
 from paper_checks.movements import Movement, density, descent, measure, minibatch
-from paper_checks.outcome import Finding, Outcome, Settings, mean_finding
+from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_finding
 
 CLAIM = "With exact densities (8c) covers what it says; (8a) can miss by (2n)^{1/4}, (8b) by more"
 SOURCE = "theory 2, eq. (8); bound new"
@@ -70,22 +73,17 @@ ALIGNED, RANDOM, ONE = "aligned gradient", "random signs", "one coordinate"
 ESTIMATES, SAMPLES, SEGMENTS = 2000, 2, 6
 """Estimates of (8c)'s density; three-node lines of each; segments of a line, the first of which is for the estimate."""
 
-NETWORKS, MINIBATCHES = {"initial": 40, "trained": 24}, 3
+NETWORKS, MINIBATCHES = {"initial": 40, "trained": 36}, 3
 STUDENT = float(2 * scipy.special.stdtr(2 * SAMPLES - 1, LEVELS[1] * np.sqrt(2 / np.pi)) - 1)
 INDEPENDENT = float(scipy.special.erf(LEVELS[1] / np.sqrt(2 * np.pi)))
 EXPECTED: dict[str, tuple[tuple[Relation, float] | None, ...]] = {
-    f"initial, {RANDOM}": ((">=", 0.95), ("=", INDEPENDENT), ("=", STUDENT)),
+    f"initial, {RANDOM}": ((">=", 0.6), ("=", INDEPENDENT), ("=", STUDENT)),
     f"initial, {ONE}": ((">=", 0.5), (">=", 0.5), None),
     "initial, gradient": ((">=", 0.8), ("<=", 0.575), ("=", STUDENT)),
-    f"trained, {RANDOM}": ((">=", 0.95), ("=", INDEPENDENT), None),
+    f"trained, {RANDOM}": ((">=", 0.6), ("=", INDEPENDENT), None),
     "trained, gradient": ((">=", 0.5), ("<=", 0.8), None),
 }
 """What each of the models is expected to cover on networks, nominal 95 %; None where nothing says."""
-
-ALONGSIDE: tuple[tuple[str, Relation, float], ...] = (
-    ("density of a stretch as long", "<=", 0.95),
-    ("density of one eight times as long", ">=", 0.7),
-)
 
 
 def run(settings: Settings) -> Outcome:
@@ -109,11 +107,9 @@ def run(settings: Settings) -> Outcome:
     left.legend(fontsize=9, loc="center left")
     for kind, row in network_rows.items():
         findings += [finding for finding, said in zip(row, EXPECTED[kind], strict=True) if said]
-    trained = [samples for kind, samples in shares.items() if kind.startswith("trained")]
-    for k, (what, relation, bound) in enumerate(ALONGSIDE if trained else ()):
-        name = f"MLPs, trained, all movements: (8c), {what}, covers, nominal 95.0%"
-        values = np.mean([samples[:, 2 + k] for samples in trained], axis=0)
-        findings.append(mean_finding(name, bound, values, relation=relation))
+    if trained := [samples[:, 3] for kind, samples in shares.items() if kind.startswith("trained")]:
+        name = "MLPs, trained, all movements: (8c), density of a stretch eight times as long, covers"
+        findings.append(mean_finding(name, 0.7, np.mean(trained, axis=0), relation=">="))
     return Outcome(findings, figure)
 
 
@@ -210,7 +206,10 @@ def _network_row(kind: str, samples: Array) -> list[Finding]:
         relation, prediction = expected or (">=", 0.0)
         name = f"MLPs, {kind}: {model} covers, nominal 95.0%"
         options = {"tolerance": 0.1, "resolution": 0.8} if relation == "=" else {}
-        findings.append(mean_finding(name, prediction, shares, relation=relation, **options))
+        finding = mean_finding(name, prediction, shares, relation=relation, **options)
+        if finding.interval == 0:  # all movements of all networks: Clopper and Pearson's bound, a network being a trial
+            finding = replace(finding, interval=float(1 - scipy.special.ndtr(-STANDARD_ERRORS) ** (1 / len(shares))))
+        findings.append(finding)
     return findings
 
 

@@ -55,7 +55,7 @@ SOURCE = "theory 1, eq. (2), (3); new"
 STANDING = "limited"
 
 LENGTH, LONG = 1e-3, 2e-2
-NETWORKS = {"initialisation": 85, "centred pixels": 40, "trained": 10}
+NETWORKS = {"initialisation": 85, "centred pixels": 40, "trained": 20}
 MINIBATCHES = {"initialisation": 1, "centred pixels": 1, "trained": 4}
 
 

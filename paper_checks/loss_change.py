@@ -22,6 +22,11 @@ boundaries may be crossed: 0.2 on what equals 1 or √2, 0.1 on means. One kind 
 that is off by a factor of two or three, the mean over the kinds that cross many boundaries one that is off by a half.
 Where no theory fixes a ratio it is compared with a round number, from the side that matters; for a single coordinate
 (4) gives the bound 2^{1/4}, and as it crosses few boundaries, (7) is an inequality there.
+
+Limits. The mean of X is in none of the three models: for movements of all coordinates after training, and in the first
+steps of Alice, |X| is about twice (8c). (8a) is too large by a factor of 30 for random movements; (8b) is right there
+within a factor of two, and too small by ten along gradients. For a single coordinate, which crosses few boundaries, |X|
+is about 0.7 of (8c).
 """
 
 from collections.abc import Iterator

@@ -51,7 +51,7 @@ BETA, WARMUP, STEPS, READ_EVERY = 0.9, 10, 30, 5
 MULTIPLES = (0.0, 0.5, 1.0, 2.0, 10.0)
 """φ as multiples of (1 − β)ω; the last is φ = ω, an average without look-ahead."""
 RATES = {"ReLU": 1e-3, "tanh": 3e-4}
-RUNS = {"ReLU": 10, "tanh": 6}
+RUNS = {"ReLU": 14, "tanh": 14}
 """Twice as many with the exact φ."""
 REPLAYS = 12
 
