@@ -48,7 +48,7 @@ def run(settings: Settings) -> Outcome:
             Finding(f"{name}: measured/predicted jump, {len(pairs)} boundaries", 1.0, float(slope), tolerance=2e-6),
             Finding(f"{name}: rest of the jump", 0.0, float(left_over), tolerance=2e-6),
         ]
-        ax.plot(predicted, measured, "o", ms=4, mfc="none", color=colour, label=name)
+        ax.plot(predicted, measured, "o", ms=4, mfc="none", color=colour, label=name, rasterized=True)
     ax.axline((0, 0), slope=1, color="0.4", lw=1)
     ax.legend()
     return Outcome(findings, figure)

@@ -42,7 +42,7 @@ def run(settings: Settings) -> Outcome:
                 ratio_finding(f"{name}: counted/predicted", 1.0, counted, predicted, tolerance=0.03, resolution=0.2)
             )
             ax.plot(predicted, counted, "o", ms=4, mfc=fill, color=colour, label=name)
-    ax.axline((0, 0), slope=1, color="0.4", lw=1)
+    ax.axline((200, 200), slope=1, color="0.4", lw=1)
     ax.legend(fontsize=10)
     return Outcome(findings, figure)
 

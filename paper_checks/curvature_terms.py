@@ -52,7 +52,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, note, panels
 from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
 
 CLAIM = "Glass slows ReLU networks as much as its shorter steps predict, and smooth ones not at all"
@@ -338,6 +338,7 @@ def _figure(compared: dict[Comparison, Finding], losses: dict[str, Array]) -> Fi
         ("steps / steps with the Hessian alone", ""),
         ("", "validation loss after 60 steps"),
     )
+    figure.set_size_inches(11, 5.6)
     _draw_ratios(left, compared)
     for k, (choice, values) in enumerate(losses.items()):
         spread = np.linspace(-0.15, 0.15, len(values))
@@ -360,10 +361,10 @@ def _draw_ratios(ax: Axes, compared: dict[Comparison, Finding]) -> None:
             ax.plot(finding.prediction, k, ">" if finding.relation == ">=" else "<", color=GREY, mfc="none", ms=9)
         ax.errorbar(finding.measurement, k, xerr=finding.interval, fmt="o", color=COLOURS[comparison.setup.choice])
     ax.axvline(1, color=GREY, lw=1)
-    ax.set_yticks(range(len(compared)), [comparison.name for comparison in compared])
-    ax.invert_yaxis()
-    for choice in dict.fromkeys(comparison.setup.choice for comparison in compared):
-        ax.plot([], [], "o", color=COLOURS[choice], label=choice)
+    ax.set_yticks(range(len(compared)), [f"{row.name}\n{row.setup.choice}" for row in compared], fontsize=9)
+    ax.set_ylim(len(compared) - 0.4, -0.6)
+    ax.errorbar([], [], xerr=[], fmt="o", color=GREY, label="measured")
     ax.plot([], [], color=GREY, lw=9, alpha=0.35, solid_capstyle="butt", label="predicted")
-    ax.plot([], [], ">", color=GREY, mfc="none", ms=9, label="at least, at most")
+    ax.plot([], [], ">", color=GREY, mfc="none", ms=9, label="claimed bound")
     ax.legend(fontsize=9, loc="upper right")
+    note(ax, "bars: five standard errors, wider for few runs")

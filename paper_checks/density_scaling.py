@@ -53,7 +53,7 @@ from numpy.typing import NDArray
 
 import glasscurv as gc
 from paper_checks import digits, mean_field
-from paper_checks.figures import BLUE, GREY, ORANGE, panels
+from paper_checks.figures import BLUE, GREY, ORANGE, note, panels
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, half_width, mean_finding
 
 CLAIM = "The architecture alone predicts the glass density: like 1/B, at any short length"
@@ -231,7 +231,7 @@ def _exponent(sweep: Sweep, layer: int, resolution: float, samples: dict[Case, A
 def _figure(samples: dict[Case, Array], halves: dict[Case, tuple[Array, Array]]) -> Figure:
     labels = [sweep.label for sweep in SWEEPS.values()]
     ylabels = ["measured/predicted" if name == "length" else "gradient²/length" for name in SWEEPS]
-    titles = [f"({letter}) Glass density, {name}" for letter, name in zip("abcd", SWEEPS, strict=False)]
+    titles = [f"({letter}) Glass density against {name}" for letter, name in zip("abcd", SWEEPS, strict=False)]
     figure, every = panels(titles, labels, ylabels, columns=2)
     layers = ((FIRST, BLUE, "o"), (LAST, ORANGE, "s"))
     for ax, (name, sweep) in zip(every, SWEEPS.items(), strict=True):
@@ -241,6 +241,7 @@ def _figure(samples: dict[Case, Array], halves: dict[Case, tuple[Array, Array]])
                 _draw_lengths(ax, sweep, layer, samples, halves, style)
             else:
                 _draw_densities(ax, sweep, layer, samples, style)
+        note(ax)
     for (_, colour, marker), name in zip(layers, ("first hidden layer", "last hidden layer"), strict=True):
         every[0].plot([], marker, color=colour, label=name)
     every[0].plot([], color=GREY, label="predicted")
@@ -280,7 +281,8 @@ def _draw_lengths(
         _interval(density[:, layer] / predict(case)[layer]) for case, density in zip(cases, densities, strict=True)
     ]
     means, intervals = zip(*points, strict=True)
-    ax.errorbar([_length(case) for case in cases], means, intervals, **style)
+    side = 0.95 if layer == FIRST else 1.05  # bars of the two layers beside each other
+    ax.errorbar([side * _length(case) for case in cases], means, intervals, **style)
     ax.axhline(1, color=GREY)
     shares = [halves[case][1][:, layer].mean() / predict(case)[layer] for case in LONG]
     ends = [_length(case) for case in (short[-1], *LONG)]

@@ -31,7 +31,7 @@ from matplotlib.figure import Figure
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, GREY, ORANGE, panels
+from paper_checks.figures import BLUE, GREY, ORANGE, note, panels
 from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
 
 CLAIM = "Training lowers the glass density, and second differences follow it"
@@ -113,7 +113,8 @@ def _figure(logarithms: digits.Array, errors: digits.Array, stages: list[Finding
     left.plot(x, np.exp(errors.mean(axis=0)), "--", color=GREY, label="squared derivative\nby the outputs")
     for k, (colour, marker) in enumerate(zip((BLUE, ORANGE), "os", strict=True)):
         values, *reach = np.array([_geometric_mean(column) for column in logarithms[:, :, k].T]).T
-        left.errorbar(x, values, reach, fmt=f"{marker}-", color=colour, capsize=4, label=f"layer {k + 1}")
+        side = 0.07 * (2 * k - 1)  # bars of the two layers beside each other
+        left.errorbar(x + side, values, reach, fmt=f"{marker}-", color=colour, capsize=4, label=f"layer {k + 1}")
     left.set_yscale("log")
     left.legend(fontsize=11)
     right.axhline(1, color=GREY)
@@ -122,4 +123,5 @@ def _figure(logarithms: digits.Array, errors: digits.Array, stages: list[Finding
     right.set_ylim(0.8, 1.2)
     for ax in (left, right):
         ax.set_xticks(x, EPOCHS)
+        note(ax, "bars: five standard errors, wider for few networks")
     return figure

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, axes
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, axes, note
 from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings
 
 CLAIM = "Second differences grow like σ¹ in ReLU layers and like σ⁴ in a tanh network"
@@ -79,7 +79,7 @@ def run(settings: Settings) -> Outcome:
                 # Coinciding curves stay visible: large open markers below, small ones above.
                 size = {"layer1": 12, "layer2": 8, "layer3": 4}[layer]
                 marker = "o" if activation == "relu" else "s"
-                label = f"{activation}, {layer}: {exponent:.2f} ± {interval:.2f}"
+                label = f"{activation}, {layer.replace('layer', 'layer ')}: {exponent:.2f} ± {interval:.2f}"
                 ax.loglog(lengths, curve, marker, color=colour, ms=size, mfc="none", mew=1.8, label=label)
                 # Through the longest of the lengths that the exponent is fitted to.
                 end = np.argmax(lengths[used])
@@ -89,6 +89,7 @@ def run(settings: Settings) -> Outcome:
     ax.set_xlim(1.5e-5, 2e-2)
     ax.set_ylim(1e-7, 4)
     ax.legend(title="measured exponent", loc="lower right", fontsize=10)
+    note(ax, "±: five standard errors")
     return Outcome(findings, figure)
 
 

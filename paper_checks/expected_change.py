@@ -18,7 +18,7 @@ below its limit, and at least 100 hinges are crossed.
 import numpy as np
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, ORANGE, axes
+from paper_checks.figures import BLUE, GREY, ORANGE, axes, note
 from paper_checks.hinges import BLOCK, draw_landscapes, glass_changes
 from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
 
@@ -58,10 +58,14 @@ def run(settings: Settings) -> Outcome:
     figure, ax = axes("Loss change of a piecewise-linear loss", "distance t", "E|ΔL − g·δ|")
     ts = np.geomspace(LENGTHS[0] / 1.5, LENGTHS[-1] * 1.5, 50)
     ax.loglog(ts, [gc.directional_glass_change(t, density) for t in ts], color=ORANGE, label=r"$c\sqrt{\rho}\,t^{3/2}$")
-    ax.loglog(LENGTHS, absolute.mean(axis=1), "o", color=BLUE, label=f"measured, {landscapes} landscapes")
+    intervals = [finding.interval for finding in findings[: len(LENGTHS)]]
+    label = f"measured, {landscapes} landscapes"
+    ax.errorbar(LENGTHS, absolute.mean(axis=1), intervals, fmt="o", color=BLUE, capsize=4, label=label)
     ax.set_xticks(LENGTHS, [str(t) for t in LENGTHS])
     ax.minorticks_off()
-    ax.legend(title="the Hessian model predicts 0")
+    ax.annotate("the Hessian model predicts 0", (0.97, 0.05), xycoords="axes fraction", ha="right", color=GREY)
+    ax.legend(loc="upper left")
+    note(ax)
     return Outcome(findings, figure)
 
 

@@ -38,7 +38,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, axes
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, axes, note
 from paper_checks.movements import Line, Movement, density, descent, measure, minibatch
 from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
@@ -193,7 +193,9 @@ def _figure(ratios: dict[str, list[Finding]]) -> Figure:
             label=model,
         )
     ax.set_xscale("log")
-    ax.set_yticks(range(len(ratios)), list(ratios))
+    names = [kind.replace("initial: one", "initial: one coordinate") for kind in ratios]
+    ax.set_yticks(range(len(ratios)), names)
     ax.invert_yaxis()
     ax.legend(fontsize=9)
+    note(ax, "bars: five standard errors, wider for few networks")
     return figure

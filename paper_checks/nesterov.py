@@ -56,9 +56,9 @@ def run(settings: Settings) -> Outcome:
     ]
     figure, ax = axes("Error of the averaged gradient on a quadratic", "step", "|G − ∇L(μ)| / largest gradient")
     problem = gc.Quadratic(np.diag(np.linspace(-1, 2, 10)))
-    for share, colour in ((1.0, BLUE), (0.8, ORANGE)):
+    for share, colour, label in ((1.0, BLUE, "(1−β)ω (exact)"), (0.8, ORANGE, "0.8 (1−β)ω")):
         errors, _ = _recursion(problem, 0.9, share * gc.exact_step_fraction(0.9), 1.0, np.random.default_rng(0))
-        ax.semilogy(np.abs(errors).max(axis=1) + 1e-18, color=colour, label=f"{share:g} (1−β)ω")
+        ax.semilogy(np.abs(errors).max(axis=1) + 1e-18, color=colour, label=label)
     ax.legend(title="φ")
     return Outcome(findings, figure)
 

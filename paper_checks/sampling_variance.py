@@ -38,7 +38,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, ORANGE, panels
+from paper_checks.figures import BLUE, ORANGE, note, panels
 from paper_checks.hinges import gradients_on_lines
 from paper_checks.outcome import Finding, Outcome, Settings, mean_finding, ratio_finding
 
@@ -195,8 +195,9 @@ def _figure(glass: list[Finding], hessian: list[Finding]) -> Figure:
     titles = ("Glass: excess variance", "Hessian diagonal: variance")
     units = ("share of the squared density", "over that of Rademacher directions")
     figure, both = panels(titles, ("", ""), units)
+    figure.set_figwidth(11.4)  # six labels beside each other
     for ax, findings in zip(both, (glass, hessian), strict=True):
-        names = ["Rade-\nmacher", *list(laws())[1:-1], "sparse\n½", "sphere,\nHᵢᵢ = 0"][: len(findings)]
+        names = ["Rade-\nmacher", *list(laws())[1:-1], "sparse\n½", "sphere,\n$H_{ii}$ = 0"][: len(findings)]
         ax.bar(names, [f.prediction for f in findings], color=ORANGE, alpha=0.4, label="predicted")
         measured, intervals = [f.measurement for f in findings], [f.interval for f in findings]
         ax.errorbar(names, measured, intervals, fmt="o", color=BLUE, capsize=5, label="measured")
@@ -204,4 +205,5 @@ def _figure(glass: list[Finding], hessian: list[Finding]) -> Figure:
         ax.grid(visible=False, axis="x")
         ax.legend(fontsize=11, loc="upper left")
         ax.set_ylim(top=1.3 * max(measured))
+        note(ax)
     return figure

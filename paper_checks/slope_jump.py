@@ -37,7 +37,7 @@ from matplotlib.axes import Axes
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, note, panels
 from paper_checks.outcome import Finding, Outcome, Settings, ratio_finding
 
 CLAIM = "Glass density scales with the squared slope jump; without a kink it fades like σ³"
@@ -194,7 +194,8 @@ def _draw_slopes(ax: Axes, shallow: list[Finding], deep: dict[Depth, list[Findin
     for hidden, groups in shown.items():
         colour, marker = styles[hidden]
         ax.plot(slopes, (1 - slopes) ** 2 * (1 + slopes**2) ** (hidden - 1), color=colour, lw=1.2)
-        ax.plot([], [], marker + "-", ms=5, color=colour, label=f"{hidden}")
+        label = f"{hidden}: layers side by side" if hidden > 1 else f"{hidden}"
+        ax.plot([], [], marker + "-", ms=5, color=colour, label=label)
         for slope, findings in zip(SLOPES if hidden == 1 else DEEP_SLOPES, groups, strict=True):
             x = slope + 0.07 * (np.arange(len(findings)) - (len(findings) - 1) / 2)
             values, intervals = [f.measurement for f in findings], [f.interval for f in findings]
@@ -202,7 +203,9 @@ def _draw_slopes(ax: Axes, shallow: list[Finding], deep: dict[Depth, list[Findin
     ax.set_xlim(slopes[0], slopes[-1])
     ax.set_ylim(0.01, 60)
     ax.set_yscale("log")
+    ax.plot([], [], color=GREY, lw=1.2, label="lines: predicted")
     ax.legend(title="hidden layers", fontsize=10, loc="lower left")
+    note(ax)
 
 
 def _draw_lengths(ax: Axes, curves: dict[str, tuple[digits.Array, digits.Array]]) -> None:
@@ -215,5 +218,6 @@ def _draw_lengths(ax: Axes, curves: dict[str, tuple[digits.Array, digits.Array]]
             ax.loglog(LENGTHS, measured.sum(axis=1), marker, ms=6, color=colour, label=name)
         else:
             ax.loglog(LENGTHS, measured.sum(axis=1), marker + "--", ms=5, lw=1, color=colour, label=name)
+    ax.plot([], [], color=GREY, lw=1.2, label="lines: σ³T²/2, predicted")
     ax.set_ylim(1e-9, 1e3)
     ax.legend(fontsize=10, loc="upper left", ncols=2)

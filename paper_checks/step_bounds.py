@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 import glasscurv as gc
-from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, panels
+from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, note, panels
 from paper_checks.outcome import Finding, Outcome, Settings
 
 CLAIM = "Alice's bounds keep training stable: without them ReLU networks are lost in 25 steps"
@@ -50,6 +50,7 @@ STANDING = "confirmed"
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 LR, STEPS, ROWS, FRACTION = 0.01, 25, 50, 0.1
+WARM_UP = 10
 GUESSING = 0.95 * np.log(10)
 ERROR_RATE = 1e-6
 UNBOUNDED = {"lr_max": 1e300}
@@ -123,7 +124,7 @@ def _coupled(n: int, x: Array, bounds: dict[str, float]) -> tuple[gc.Quadratic, 
     options: dict[str, Any] = {"hessian": "rms", "glass": False, "quick_steps": 10**6, "limiter": "fixed"}
     optimizer = gc.Alice(x, lr=0.1, rng=0, **options, **bounds)
     state = optimizer.state_dict()
-    state["steps"] = 10  # past the warm-up
+    state["steps"] = WARM_UP
     state["arrays"] |= {"gradient": problem.gradient(x), "curvature": np.full(n, float(n))}
     optimizer.load_state_dict(state)
     return problem, optimizer
@@ -179,6 +180,11 @@ def _figure(curves: dict[str, list[list[float]]], factors: dict[int, float]) -> 
     for label, colour in (("no bounds", ORANGE), ("adam bounds", BLUE)):
         for k, curve in enumerate(curves.get(f"ReLU, glass and Hessian, {label}", [])[:12]):
             left.semilogy(np.arange(1, len(curve) + 1), curve, color=colour, lw=1, label=None if k else label)
+    lost = curves.get("ReLU, glass and Hessian, no bounds", [])[:12]
+    highest = max((loss for curve in lost for loss in curve if np.isfinite(loss)), default=1.0)
+    note(left, f"cut at $10^4$; the largest loss is $10^{{{np.log10(highest):.0f}}}$")
+    left.axvspan(0.5, WARM_UP + 0.5, color=GREY, alpha=0.15, lw=0, label="warm-up")
+    left.set_xlim(0.5, STEPS + 0.5)
     left.set_ylim(1, 1e4)
     left.axhline(np.log(10), color=GREY, ls="--", lw=1.5, label="guessing, ln 10")
     left.legend(fontsize=10, loc="upper left")

@@ -21,7 +21,7 @@ import numpy as np
 
 import glasscurv as gc
 from paper_checks import digits
-from paper_checks.figures import BLUE, ORANGE, axes
+from paper_checks.figures import BLUE, GREY, ORANGE, axes
 from paper_checks.outcome import Outcome, Settings, ratio_finding
 
 CLAIM = "Pre-activations near zero are locally uniform, on short scales"
@@ -35,7 +35,7 @@ NETWORKS = {"initialisation": 70, "trained": 32}
 def run(settings: Settings) -> Outcome:
     """Count on both sides of zero and on both halves of lines."""
     net, rng = digits.network(), settings.rng
-    figure, ax = axes("Pre-activations near zero", "y", "density, 1 on average")
+    figure, ax = axes("Pre-activations near zero", "pre-activation y", "density, 1 on average")
     edges = np.linspace(-WIDE, WIDE, 33)
     findings = []
     for state, style in zip(NETWORKS, ("--", "-"), strict=False):
@@ -52,7 +52,11 @@ def run(settings: Settings) -> Outcome:
             ax.stairs(
                 histogram.mean(axis=0) / histogram.mean(), edges, baseline=None, ls=style, color=colour, label=name
             )
-    ax.legend(fontsize=10)
+    for width, alpha in ((WIDE, 0.08), (NARROW, 0.2)):
+        ax.axvspan(-width, width, color=GREY, alpha=alpha, lw=0, label=f"tested, w = {width:g}")
+    ax.set_xlim(-1.1 * WIDE, 1.1 * WIDE)
+    ax.set_ylim(top=1.25)  # room for the legend
+    ax.legend(fontsize=10, loc="upper left")
     return Outcome(findings, figure)
 
 
