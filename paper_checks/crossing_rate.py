@@ -25,7 +25,7 @@ SOURCE = "theory 1"
 STANDING = "confirmed"
 
 LENGTH, WINDOW, STEP = 1e-2, 0.1, 1e-6
-NETWORKS = {"initialisation": 60, "trained": 20}
+NETWORKS = {"initialisation": 60, "trained": 28}
 
 
 def run(settings: Settings) -> Outcome:

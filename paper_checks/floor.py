@@ -82,7 +82,7 @@ KINDS = {
     "trained, random": Lines("trained", False, 0.5, 0.4),
     "trained, gradient": Lines("trained", True, 0.02, 0.06),
 }
-NETWORKS = {"initialisation": 40, "trained": 24}
+NETWORKS = {"initialisation": 40, "trained": 30}
 ROWS, LINES, AFTER = 100, 3, 16
 """Rows of a minibatch, lines of each kind through a network, and the crossings after which the rise is measured."""
 
@@ -219,7 +219,7 @@ def _network_findings(samples: dict[str, Array], ax: Axes) -> list[Finding]:
             name = f"{kind}: kinks among the minima / prediction (4)"
             findings.append(ratio_finding(name, 1.0, kinks, expected_kinks, resolution=1.0))
         if kind == "trained, gradient":
-            findings.append(ratio_finding(f"{kind}: ½ t² uᵀHu / G", 5.0, smooth, minima, relation=">="))
+            findings.append(ratio_finding(f"{kind}: ½ t² uᵀHu / G", 1.0, smooth, minima, relation=">="))
         total, part = (ratio_finding("", 0.0, values, minima) for values in (rise, rise - smooth))
         parts.append(ratio_finding("", 0.0, rise - smooth - drift, minima))
         predicted = (smooth + drift + glass).mean() / minima.mean()

@@ -49,7 +49,7 @@ SPAN, LENGTH, ROWS = 12, 4e-3, 200
 """Length of a line in units of its finest spacing, and in the parameters; rows of a minibatch."""
 
 INCREMENTS = np.array([2, 3, 4, 6])
-NETWORKS, PAIRS = {"initialisation": 100, "trained": 10}, {"initialisation": 1, "trained": 3}
+NETWORKS, PAIRS = {"initialisation": 100, "trained": 15}, {"initialisation": 1, "trained": 3}
 SMALL = 1e-3
 LINES = {"initialisation": "-", "trained": "--"}
 

@@ -50,7 +50,7 @@ Array = NDArray[np.float64]
 Relation = Literal["=", "<=", ">="]
 
 NETWORKS = {"initial": 40, "first": 44, "trained": 36}
-ROWS, MOVEMENTS, SMOOTH_SAMPLES = 200, 6, 12
+ROWS, MOVEMENTS, SMOOTH_SAMPLES = 200, 6, 30
 """Rows of a minibatch; movements of each kind a network; how many of them measure the smooth terms."""
 
 MODELS = ("(8a) coordinate", "(8b) independent", "(8c) directional", "(8c), random part")
@@ -160,7 +160,7 @@ def _ratios(kind: str, samples: Array) -> list[Finding]:
     pairs = ((size, coordinate), (size, independent), (size, directional), (random, directional))
     findings = []
     for model, (relation, prediction), pair in zip(MODELS, EXPECTED[kind], pairs, strict=True):
-        options = {"tolerance": 0.2, "resolution": 2.0} if relation == "=" else {}
+        options = {"tolerance": 0.2, "resolution": 2.5} if relation == "=" else {}
         findings.append(ratio_finding(f"{kind}: |X| / {model}", prediction, *pair, relation=relation, **options))
     return findings
 
