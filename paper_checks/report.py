@@ -64,16 +64,12 @@ def summary(records: Sequence[Record]) -> str:
 
 
 def standing(records: Sequence[Record]) -> str:
-    """Return one sentence on what becomes of the theory's claims, of the checks that hold."""
+    """Return one sentence on what the checks that hold say of the theory."""
     counts = Counter(record.standing for record in records if record.holds)
-    words = {
-        "confirmed": "confirm the theory as it stands",
-        "limited": "set it limits",
-        "corrected": "correct it",
-        "new": "are new here",
-    }
-    parts = [f"{counts[name]} {text}" for name, text in words.items() if counts[name]]
-    return f"Of these, {', '.join(parts)}." if parts else ""
+    words = ("confirmed", "limited", "corrected", "new")
+    texts = ("confirmed", "confirmed with limits", "corrected", "new here")
+    parts = [f"{counts[word]} {text}" for word, text in zip(words, texts, strict=True) if counts[word]]
+    return f"Claims of the theory: {', '.join(parts)}." if parts else ""
 
 
 def _table(*columns: str) -> Table:
