@@ -2,17 +2,9 @@ from functools import partial
 
 import glasscurv as gc
 from paper_checks import coverage
-from tests.paper_checks.breaks.common import scaled, wrong_loss_constant
+from tests.paper_checks.breaks.common import looking_at, scaled, wrong_loss_constant
 
-
-def on_hinges(break_it):
-    """Break what the random hinges show, and leave out the networks."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(coverage, "NETWORKS", {})
-        break_it(monkeypatch)
-
-    return broken
+on_hinges = partial(looking_at, coverage, NETWORKS={})
 
 
 def wrong_exact_density(monkeypatch):

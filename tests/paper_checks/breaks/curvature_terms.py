@@ -4,21 +4,15 @@ from glasscurv.networks.activations import ACTIVATIONS
 from glasscurv.optimizers import alice
 from paper_checks import curvature_terms
 from paper_checks.curvature_terms import AT_EXTREME, COMPARISONS, RELU, SILU
-from tests.paper_checks.breaks.common import smooth_relu
+from tests.paper_checks.breaks.common import looking_at, smooth_relu
 
 ALICE = gc.Alice
 
 
 def only(break_it, names=(), extreme=()):
-    """Break Alice, and train only the networks that show it."""
-
-    def broken(monkeypatch):
-        rows = [row for row in COMPARISONS if row.name in names and row.setup.choice == "glass + Hessian"]
-        monkeypatch.setattr(curvature_terms, "COMPARISONS", tuple(rows))
-        monkeypatch.setattr(curvature_terms, "AT_EXTREME", {choice: AT_EXTREME[choice] for choice in extreme})
-        break_it(monkeypatch)
-
-    return broken
+    rows = tuple(row for row in COMPARISONS if row.name in names and row.setup.choice == "glass + Hessian")
+    at_extreme = {choice: AT_EXTREME[choice] for choice in extreme}
+    return looking_at(curvature_terms, break_it, COMPARISONS=rows, AT_EXTREME=at_extreme)
 
 
 def without_glass(monkeypatch):

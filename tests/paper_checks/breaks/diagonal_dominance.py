@@ -2,17 +2,11 @@ from functools import partial
 
 import glasscurv as gc
 from paper_checks import diagonal_dominance
-from tests.paper_checks.breaks.common import wrong_covariance, wrong_density_matrix
+from tests.paper_checks.breaks.common import looking_at, wrong_covariance, wrong_density_matrix
 
-
-def only(state, break_it):
-    """Break the library, and look at networks of one kind beside the hinges: they are enough, and faster."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(diagonal_dominance, "NETWORKS", {state: diagonal_dominance.NETWORKS[state]})
-        break_it(monkeypatch)
-
-    return broken
+centred_pixels = partial(
+    looking_at, diagonal_dominance, NETWORKS={"centred pixels": diagonal_dominance.NETWORKS["centred pixels"]}
+)
 
 
 def inputs_without_sign(monkeypatch):
@@ -22,8 +16,8 @@ def inputs_without_sign(monkeypatch):
 
 
 BREAKS = {
-    "density matrix 10 % too large": only("centred pixels", wrong_density_matrix),
-    "density matrix 10 % too small": only("centred pixels", partial(wrong_density_matrix, factor=0.9)),
-    "covariance of (2) 10 % too large": only("centred pixels", wrong_covariance),
-    "inputs lose their sign": only("centred pixels", inputs_without_sign),
+    "density matrix 10 % too large": centred_pixels(wrong_density_matrix),
+    "density matrix 10 % too small": centred_pixels(partial(wrong_density_matrix, factor=0.9)),
+    "covariance of (2) 10 % too large": centred_pixels(wrong_covariance),
+    "inputs lose their sign": centred_pixels(inputs_without_sign),
 }

@@ -1,17 +1,11 @@
 from functools import partial
 
 from paper_checks import exact_density
-from tests.paper_checks.breaks.common import missed_boundaries, wrong_glass_kernel
+from tests.paper_checks.breaks.common import looking_at, missed_boundaries, wrong_glass_kernel
 
-
-def at_initialisation(break_it):
-    """Break the library, and look at networks at initialisation alone: they are enough, and faster."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(exact_density, "NETWORKS", {"initialisation": exact_density.NETWORKS["initialisation"]})
-        break_it(monkeypatch)
-
-    return broken
+at_initialisation = partial(
+    looking_at, exact_density, NETWORKS={"initialisation": exact_density.NETWORKS["initialisation"]}
+)
 
 
 BREAKS = {

@@ -2,18 +2,9 @@ from functools import partial
 
 import glasscurv as gc
 from paper_checks import floor, lines
-from tests.paper_checks.breaks.common import scaled, wrong_hessian_vector, wrong_loss_constant
+from tests.paper_checks.breaks.common import looking_at, scaled, wrong_hessian_vector, wrong_loss_constant
 
-
-def on_hinges(break_it):
-    """Break what the random hinges show, and leave out the networks."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(floor, "KINDS", {})
-        monkeypatch.setattr(floor, "_network_findings", lambda samples, ax: [])
-        break_it(monkeypatch)
-
-    return broken
+on_hinges = partial(looking_at, floor, KINDS={}, _network_findings=lambda samples, ax: [])
 
 
 def wrong_directional_density(monkeypatch):

@@ -5,6 +5,7 @@ from paper_checks import hessian_error
 from tests.paper_checks.breaks.common import (
     changed_crossings,
     kinked_tanh,
+    looking_at,
     missed_boundaries,
     wrong_hessian_vector,
     wrong_loss_constant,
@@ -12,14 +13,7 @@ from tests.paper_checks.breaks.common import (
 
 
 def relu_alone(break_it, layers=(1,)):
-    """Break the library, and look at fewer kinds of networks with kinks: they are enough, and faster."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(hessian_error, "SLOPES", (0.0,))
-        monkeypatch.setattr(hessian_error, "KINKED_LAYERS", layers)
-        break_it(monkeypatch)
-
-    return broken
+    return looking_at(hessian_error, break_it, SLOPES=(0.0,), KINKED_LAYERS=layers)
 
 
 def larger_signals(monkeypatch):

@@ -5,17 +5,9 @@ import numpy as np
 
 import glasscurv as gc
 from paper_checks import kernels
-from tests.paper_checks.breaks.common import kernel_without_one_contrast, wrong_glass_kernel
+from tests.paper_checks.breaks.common import kernel_without_one_contrast, looking_at, wrong_glass_kernel
 
-
-def dense_lines(break_it):
-    """Break the kernels, and look at lines with many boundaries alone: they are enough, and faster."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(kernels, "REGIMES", {"dense": kernels.REGIMES["dense"]})
-        break_it(monkeypatch)
-
-    return broken
+dense_lines = partial(looking_at, kernels, REGIMES={"dense": kernels.REGIMES["dense"]})
 
 
 def one_sided_glass_kernel(monkeypatch):

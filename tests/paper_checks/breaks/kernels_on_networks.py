@@ -1,17 +1,14 @@
 from functools import partial
 
 from paper_checks import digits
-from tests.paper_checks.breaks.common import kernel_without_one_contrast, missed_boundaries, wrong_glass_kernel
+from tests.paper_checks.breaks.common import (
+    kernel_without_one_contrast,
+    looking_at,
+    missed_boundaries,
+    wrong_glass_kernel,
+)
 
-
-def fresh_networks(break_it):
-    """Break what initialised networks show, and train none."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(digits, "STATES", ("initialisation",))
-        break_it(monkeypatch)
-
-    return broken
+fresh_networks = partial(looking_at, digits, STATES=("initialisation",))
 
 
 BREAKS = {

@@ -1,19 +1,14 @@
 from functools import partial
 
 from paper_checks import loss_change
-from tests.paper_checks.breaks.common import wrong_hessian_vector, wrong_loss_constant
+from tests.paper_checks.breaks.common import looking_at, wrong_hessian_vector, wrong_loss_constant
 
-
-def at_initialisation(break_it):
-    """Break what is measured on networks that need no training: they are enough."""
-
-    def broken(monkeypatch):
-        initial = {kind: row for kind, row in loss_change.EXPECTED.items() if kind.startswith("initial")}
-        monkeypatch.setattr(loss_change, "EXPECTED", initial)
-        monkeypatch.setattr(loss_change, "NETWORKS", loss_change.NETWORKS | {"first": 0, "trained": 0})
-        break_it(monkeypatch)
-
-    return broken
+at_initialisation = partial(
+    looking_at,
+    loss_change,
+    EXPECTED={kind: row for kind, row in loss_change.EXPECTED.items() if kind.startswith("initial")},
+    NETWORKS=loss_change.NETWORKS | {"first": 0, "trained": 0},
+)
 
 
 BREAKS = {

@@ -2,17 +2,9 @@ from functools import partial
 
 import glasscurv as gc
 from paper_checks import slope_jump
-from tests.paper_checks.breaks.common import kinked_tanh, wrong_glass_kernel, wrong_hessian_vector
+from tests.paper_checks.breaks.common import kinked_tanh, looking_at, wrong_glass_kernel, wrong_hessian_vector
 
-
-def without_depth(break_it):
-    """Break what one hidden layer and smooth networks show: deeper ones are not looked at."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(slope_jump, "DEPTHS", ())
-        break_it(monkeypatch)
-
-    return broken
+without_depth = partial(looking_at, slope_jump, DEPTHS=())
 
 
 def steeper_leaky_relu(monkeypatch):

@@ -1,19 +1,14 @@
 import glasscurv as gc
 from glasscurv.optimizers import alice
 from paper_checks import step_bounds
-from tests.paper_checks.breaks.common import scaled
+from tests.paper_checks.breaks.common import looking_at, scaled
 
 ALICE = gc.Alice
 
 
 def with_shares(break_it, names=()):
-    """Break Alice, and train only the runs that the break touches most."""
-
-    def broken(monkeypatch):
-        monkeypatch.setattr(step_bounds, "SHARES", tuple(row for row in step_bounds.SHARES if row[0] in names))
-        break_it(monkeypatch)
-
-    return broken
+    shares = tuple(row for row in step_bounds.SHARES if row[0] in names)
+    return looking_at(step_bounds, break_it, SHARES=shares)
 
 
 def no_bounds(monkeypatch):
