@@ -2,6 +2,7 @@
 
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,6 +14,9 @@ from threadpoolctl import threadpool_limits
 from paper_checks.outcome import Outcome, Settings
 
 FULL_SCALE = 8
+
+# Processes that have grown by a long check are replaced; nothing is lost, and nothing is to be done about it.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
 
 
 @dataclass(frozen=True)
