@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, ORANGE, panels
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, half_width, mean_finding
+from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_and_half_width, mean_finding
 
 CLAIM = "At initialisation a line meets √(n l/2)/π boundaries a unit in layer l of width n"
 SOURCE = "theory 1, density of boundaries; new"
@@ -159,7 +159,7 @@ def _figure(growing: list[Counts], deep: Counts) -> Figure:
     widths = [c.width for c in growing]
     for k, (colour, marker) in enumerate(zip((BLUE, ORANGE, GREEN), "os^", strict=True)):
         left.plot(widths, [c.predicted[k] for c in growing], color=colour)
-        measured = [_mean_and_interval(c.counted[:, k]) for c in growing]
+        measured = [mean_and_half_width(c.counted[:, k]) for c in growing]
         left.errorbar(
             widths, *zip(*measured, strict=True), fmt=marker, color=colour, capsize=3, ms=5, label=f"layer {k + 1}"
         )
@@ -171,13 +171,9 @@ def _figure(growing: list[Counts], deep: Counts) -> Figure:
 
     layers = np.arange(1, DEEP + 1)
     right.plot(layers, deep.predicted, color=ORANGE, label="predicted")
-    measured = [_mean_and_interval(column) for column in deep.counted.T]
+    measured = [mean_and_half_width(column) for column in deep.counted.T]
     right.errorbar(layers, *zip(*measured, strict=True), fmt="o", color=BLUE, capsize=4, ms=5, label="counted")
     right.set_xticks(layers)
     right.set_ylim(0)
     right.legend(fontsize=10, loc="lower right")
     return figure
-
-
-def _mean_and_interval(samples: Array) -> tuple[float, float]:
-    return float(samples.mean()), float(half_width(samples))

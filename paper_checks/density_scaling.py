@@ -54,7 +54,7 @@ from numpy.typing import NDArray
 import glasscurv as gc
 from paper_checks import digits, mean_field
 from paper_checks.figures import BLUE, GREY, ORANGE, note, panels
-from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, half_width, mean_finding
+from paper_checks.outcome import STANDARD_ERRORS, Finding, Outcome, Settings, mean_and_half_width, mean_finding
 
 CLAIM = "The architecture alone predicts the glass density: like 1/B, at any short length"
 SOURCE = "theory 1, density at initialisation; new"
@@ -254,7 +254,7 @@ def _draw_densities(ax: Axes, sweep: Sweep, layer: int, samples: dict[Case, Arra
     between = np.geomspace(values[0], values[-1], 9)
     drawn = range(values[0], values[-1] + 1) if sweep.field == "depth" else [round(value) for value in between]
     ax.plot(drawn, [predict(case)[layer] for case in sweep.cases(drawn)], color=style["color"])
-    points = [_interval(samples[case][:, layer]) for case in sweep.cases()]
+    points = [mean_and_half_width(samples[case][:, layer]) for case in sweep.cases()]
     means, intervals = zip(*points, strict=True)
     ax.errorbar(values, means, intervals, **style)
     ax.set_xscale("log")
@@ -277,10 +277,8 @@ def _draw_lengths(
     short = sweep.cases()
     densities = [samples[case] for case in short] + [halves[case][0] for case in LONG]
     cases = [*short, *LONG]
-    points = [
-        _interval(density[:, layer] / predict(case)[layer]) for case, density in zip(cases, densities, strict=True)
-    ]
-    means, intervals = zip(*points, strict=True)
+    ratios = [density[:, layer] / predict(case)[layer] for case, density in zip(cases, densities, strict=True)]
+    means, intervals = zip(*map(mean_and_half_width, ratios), strict=True)
     side = 0.95 if layer == FIRST else 1.05  # bars of the two layers beside each other
     ax.errorbar([side * _length(case) for case in cases], means, intervals, **style)
     ax.axhline(1, color=GREY)
@@ -292,7 +290,3 @@ def _draw_lengths(
     if layer == LAST:
         ax.plot([], "--", color=GREY, label="with what pairs\nof rows have in common")
         ax.legend(fontsize=11, loc="upper left")
-
-
-def _interval(values: Array) -> tuple[float, float]:
-    return float(values.mean()), float(half_width(values))

@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREY, ORANGE, note, panels
-from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
+from paper_checks.outcome import Finding, Outcome, Settings, geometric_mean, mean_finding
 
 CLAIM = "Training lowers the glass density, and second differences follow it"
 SOURCE = "theory 1 and 3, eqs. (2), (9); new"
@@ -92,15 +92,9 @@ def _stage(net: gc.MLP, theta: digits.Array, rng: np.random.Generator) -> digits
 
 def _fall(epoch: int, limit: float, logarithms: digits.Array) -> Finding:
     """Compare a geometric mean over networks and layers with a limit."""
-    value, high = _geometric_mean(logarithms)[::2]
-    return Finding(f"density after {epoch} epochs/before, geometric mean", limit, value, high, relation="<=")
-
-
-def _geometric_mean(logarithms: digits.Array) -> tuple[float, float, float]:
-    """Return the mean and how far its interval reaches down and up."""
-    width = float(half_width(logarithms))
-    low, value, high = np.exp(logarithms.mean() + np.array([-width, 0, width]))
-    return float(value), float(value - low), float(high - value)
+    value, (_, high) = geometric_mean(logarithms)
+    name = f"density after {epoch} epochs/before, geometric mean"
+    return Finding(name, limit, float(value), float(high), relation="<=")
 
 
 def _figure(logarithms: digits.Array, errors: digits.Array, stages: list[Finding]) -> Figure:
@@ -112,7 +106,7 @@ def _figure(logarithms: digits.Array, errors: digits.Array, stages: list[Finding
     x = np.arange(len(EPOCHS))
     left.plot(x, np.exp(errors.mean(axis=0)), "--", color=GREY, label="squared derivative\nby the outputs")
     for k, (colour, marker) in enumerate(zip((BLUE, ORANGE), "os", strict=True)):
-        values, *reach = np.array([_geometric_mean(column) for column in logarithms[:, :, k].T]).T
+        values, reach = geometric_mean(logarithms[:, :, k])
         side = 0.07 * (2 * k - 1)  # bars of the two layers beside each other
         left.errorbar(x + side, values, reach, fmt=f"{marker}-", color=colour, capsize=4, label=f"layer {k + 1}")
     left.set_yscale("log")

@@ -39,7 +39,7 @@ from matplotlib.figure import Figure
 import glasscurv as gc
 from paper_checks import digits
 from paper_checks.figures import BLUE, GREY, ORANGE, panels
-from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding, ratio_finding
+from paper_checks.outcome import Finding, Outcome, Settings, geometric_mean, half_width, mean_finding, ratio_finding
 
 CLAIM = "On networks the kernels' variance is as predicted; after training 3 nodes are best"
 SOURCE = "theory 3, eq. (9); new (variance given the jumps)"
@@ -131,7 +131,7 @@ def run(settings: Settings) -> Outcome:
 
 def _seven_against_three(name: str, found: Samples) -> Finding:
     """Take the geometric mean over networks, as few large signals would outweigh the others in any other."""
-    efficiency, interval = _geometric_mean(_relative_efficiency(found.total))
+    efficiency, interval = geometric_mean(np.log(_relative_efficiency(found.total)))
     return Finding(name, 1.0, float(efficiency[-1]), float(interval[1, -1]), relation="<=")
 
 
@@ -142,13 +142,6 @@ def _relative_efficiency(variances: digits.Array) -> digits.Array:
     """
     cost = INCREMENTS * variances
     return np.asarray(np.median(cost[..., :1] / cost, axis=1))
-
-
-def _geometric_mean(ratios: digits.Array) -> tuple[digits.Array, digits.Array]:
-    """Geometric mean over the networks, and how far five standard errors reach below and above it."""
-    logarithms = np.log(ratios)
-    mean, error = logarithms.mean(axis=0), half_width(logarithms)
-    return np.exp(mean), np.exp(mean) * np.array([1 - np.exp(-error), np.exp(error) - 1])
 
 
 def _network(net: gc.MLP, state: str, rng: np.random.Generator) -> list[Samples]:
@@ -206,8 +199,8 @@ def _figure(samples: dict[tuple[str, int], Samples]) -> Figure:
             given = found.given_jumps.mean(axis=1)
             interval = half_width(given)
             left.errorbar(at, given.mean(axis=0), interval, label=f"layer {layer}", **shown)
-        right.plot(nodes, _geometric_mean(_relative_efficiency(found.predicted))[0], LINES[state], color=colour)
-        means, reach = _geometric_mean(_relative_efficiency(found.total))
+        right.plot(nodes, geometric_mean(np.log(_relative_efficiency(found.predicted)))[0], LINES[state], color=colour)
+        means, reach = geometric_mean(np.log(_relative_efficiency(found.total)))
         fill = colour if state == "initialisation" else "white"
         right.errorbar(at[1:], means[1:], reach[:, 1:], label=f"{state}, {layer}", markerfacecolor=fill, **shown)
     left.plot(nodes, 2 / (INCREMENTS - 1), ":", color=GREY, label="dense limit")

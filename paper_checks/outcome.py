@@ -137,11 +137,21 @@ def half_width(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(standard_errors(count) * samples.std(axis=0, ddof=1) / np.sqrt(count))
 
 
+def mean_and_half_width(samples: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean of independent samples and half the width of its interval."""
+    return float(samples.mean()), float(half_width(samples))
+
+
+def geometric_mean(logarithms: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the geometric mean over the first axis, and how far its interval reaches below and above it."""
+    mean, width = np.exp(logarithms.mean(axis=0)), half_width(logarithms)
+    return mean, mean * np.array([-np.expm1(-width), np.expm1(width)])
+
+
 def mean_finding(quantity: str, prediction: float, samples: ArrayLike, **options: Any) -> Finding:
     """Compare a prediction with the mean of independent samples."""
     values = np.asarray(samples, float)
-    interval = float(half_width(values))
-    return Finding(quantity, prediction, float(values.mean()), interval, samples=values.size, **options)
+    return Finding(quantity, prediction, *mean_and_half_width(values), samples=values.size, **options)
 
 
 def ratio_finding(quantity: str, prediction: float, above: ArrayLike, below: ArrayLike, **options: Any) -> Finding:

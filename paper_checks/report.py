@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from paper_checks.outcome import STANDARD_ERRORS, Finding
+from paper_checks.outcome import Finding
 from paper_checks.registry import SECTIONS
 from paper_checks.runner import Record
 
@@ -121,7 +121,6 @@ def write_report(records: Sequence[Record], folder: Path, seed: int, full: bool)
         sections=list(_by_section(records)),
         broken=[record for record in records if not record.holds],
         columns=COLUMNS,
-        standard_errors=STANDARD_ERRORS,
         paragraphs=_paragraphs,
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
