@@ -24,6 +24,7 @@ from paper_checks import (
     nesterov_minibatch,
     network_steps,
     optimal_step,
+    pruning,
     random_walk,
     reference,
     sampling,
@@ -82,6 +83,7 @@ _MODULES = {
         curvature_terms,
         reference,
     ),
+    "Compression": (pruning,),
 }
 
 SECTIONS: dict[str, dict[str, ModuleType]] = {
