@@ -25,6 +25,7 @@ from paper_checks import (
     network_steps,
     optimal_step,
     pruning,
+    quantization,
     random_walk,
     reference,
     sampling,
@@ -83,7 +84,10 @@ _MODULES = {
         curvature_terms,
         reference,
     ),
-    "Compression": (pruning,),
+    "Compression": (
+        pruning,
+        quantization,
+    ),
 }
 
 SECTIONS: dict[str, dict[str, ModuleType]] = {
