@@ -2,8 +2,8 @@
 
 Claim. Rounding moves weight i by δ_i, uniform in ±q_i/2. The loss changes by Σ h_i q_i²/24 on average over roundings,
 and the glass changes it either way, by c Σ √ρ_i (2/5)(q_i/2)^{3/2} (8a), c (Σ ρ_i (q_i/2)³/4)^{1/2} (8b) or
-c √ρ_u (Σ q_i²/12)^{3/4} (8c). On networks the mean has a second part: E X of the kinks, which the Hessian at θ does not see, and
-gradients over the step itself do.
+c √ρ_u (Σ q_i²/12)^{3/4} (8c). On networks the mean has a second part: E X of the kinks, which the Hessian at θ does
+not see, and gradients over the step itself do.
 
 Source. Theory, section 9 and equations (8a) to (8c). The mean of X is new.
 
@@ -26,7 +26,15 @@ and by (7/31)² of that, 0.2 %, at 6 bits, hence 0.005. Gradients at the ends do
 lies: errors of 0.4 are noticed. (8c) comes from four movements with heavy tails: it notices a factor of three.
 0.02 for the law of rounding errors, whose greatest weight is always on the grid.
 
-Limits. LIMITS
+Limits. Ten epochs of training; means over 16 networks, five standard errors in brackets. At 6 bits Σ h q²/24 with the
+Hessian at θ is 0.80 (0.2) of the measured mean in hidden layers and 0.998 in the last, which has no kinks; E X is the
+rest. At 4, 3 and 2 bits it is 0.80, 0.70 and 0.40 in hidden layers, 0.96, 0.84 and 0.40 in the last: it is right to a
+fifth from 4 bits on, and no guide below. Gradients along the step itself give 1.00 (0.1), 1.02 (0.06), 1.15 (0.1) and
+1.35 (0.15) of the mean at 6, 4, 3 and 2 bits. The glass term is no mean: E X is a rise and in none of the models, and
+(8c), the size of X's random part (0.9 of it, 0.6), is a tenth to a third of the mean change. One rounding is not the
+mean of all: with the gradient of a minibatch, g·δ alone has the size √(Σ g²q²/12), 4 to 5 times the mean change at 6
+bits, as much as it at 4 and a tenth of it at 2. Errors of rounding to nearest have the mean square q²/12 from 3 bits
+on; with 2 bits, where most weights become 0, they have 0.73 of that.
 """
 
 from typing import Any, NamedTuple
@@ -206,7 +214,7 @@ def _on_networks(every: Rounding) -> list[Finding]:
         (along, 3, layers, every.along, every.measured, 1.5, {"relation": "<="}),
         (along, 2, layers, every.along, every.measured, 1.7, {"relation": "<="}),
         ("hidden layers: random part of X / (8c)", 6, hidden, every.random, every.spread, 1.0, {"resolution": 2.0}),
-        (errors, 3, layers, every.errors, ones, 1.0, {"tolerance": 0.02}),
+        (errors, 3, layers, every.errors, ones, 1.0, {"tolerance": 0.02, "resolution": 0.2}),
         (errors, 2, layers, every.errors, ones, 0.95, {"relation": "<="}),
     )
     return [

@@ -6,9 +6,7 @@ from paper_checks import quantization
 from tests.paper_checks.breaks.common import looking_at, wrong_density_matrix, wrong_hessian_vector
 
 on_hinges = partial(looking_at, quantization, NETWORKS=0)
-on_networks = partial(
-    looking_at, quantization, _on_average=lambda count, rng: [], _glass_on_hinges=lambda count, rng: []
-)
+on_networks = partial(looking_at, quantization, _on_hinges=lambda scale, rng: [])
 
 
 def wrong_constant(monkeypatch, factor):
