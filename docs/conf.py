@@ -62,6 +62,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "capture_repr": (),
     "image_srcset": ["2x"],
+    "remove_config_comments": True,
     "download_all_examples": False,
     "min_reported_time": float("inf"),
     "write_computation_times": False,

@@ -30,8 +30,12 @@ from glasscurv.compression import (
     removal_length,
 )
 
-plt.rcParams.update({"figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False})
-plt.rcParams.update({"axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 2, "legend.frameon": False})
+plt.rc("axes", grid=True)
+plt.rc("axes.spines", top=False, right=False)
+plt.rc("figure.constrained_layout", use=True)
+plt.rc("grid", alpha=0.3)
+plt.rc("legend", frameon=False)
+plt.rc("lines", linewidth=2)
 GREY, BLUE, ORANGE = "#6E6E6E", "#0072B2", "#D55E00"
 
 X, y, X_validation, y_validation = gc.data.load_digits()
@@ -94,7 +98,7 @@ for ax, (name, (term, colour, marker)) in zip(axes, CRITERIA.items(), strict=Tru
     ax.set_title(f"{name}\nrank correlation {spearmanr(predicted, measured).statistic:.2f}")
     ax.set_xlabel("|weight|" if term == "magnitude" else "predicted change")
     if term != "magnitude":
-        ax.axline((1e-8, 1e-8), (1e-4, 1e-4), color="black", lw=1.2, ls="--", label="predicted = measured")
+        ax.axline((1e-8, 1e-8), (1e-4, 1e-4), c="black", lw=1.2, ls="--", label="predicted = measured")
         ax.set(xlim=(1e-9, 1e-2), ylim=(1e-9, 1e-2))
         ax.legend(loc="upper left")
 axes[0].set_ylabel("measured |change of the loss|")
@@ -131,9 +135,14 @@ TUNED = 3  # the first of those that need fine-tuning
 
 def saliencies(theta, sparsity=0.8):
     length = removal_length(theta, sparsity, groups)
-    curvature = gc.estimate_curvature(gradient, theta, length, samples=40, rng=3)
-    known = {"hessian": curvature.hessian_diagonal, "density": curvature.glass_density}
-    return {name: pruning_saliency(theta, terms=term, **known) for name, (term, _, _) in CRITERIA.items()}
+    found = gc.estimate_curvature(gradient, theta, length, samples=40, rng=3)
+    known = {"hessian": found.hessian_diagonal, "density": found.glass_density}
+    terms = {name: term for name, (term, _, _) in CRITERIA.items()}
+    return {name: pruning_saliency(theta, terms=term, **known) for name, term in terms.items()}
+
+
+def fine_tune(pruned):
+    return train(pruned.theta, epochs=5, rng=4, lr=1e-3, mask=pruned.mask)
 
 
 at_once = {name: np.empty((len(networks), len(SPARSITIES))) for name in CRITERIA}
@@ -141,17 +150,18 @@ trained = {name: np.empty((len(networks), len(SPARSITIES) - TUNED)) for name in 
 for k, start in enumerate(networks):
     for name, saliency in saliencies(start).items():
         pruned = [prune(start, saliency, sparsity, groups) for sparsity in SPARSITIES]
-        tuned = [train(each.theta, epochs=5, rng=4, lr=1e-3, mask=each.mask) for each in pruned[TUNED:]]
         at_once[name][k] = [100 * accuracy(each.theta) for each in pruned]
-        trained[name][k] = [100 * accuracy(each) for each in tuned]
+        trained[name][k] = [100 * accuracy(fine_tune(each)) for each in pruned[TUNED:]]
 
 
 def mean_and_interval(values):
     """Mean over the networks, and half of its 95 % interval."""
-    return values.mean(axis=0), t.ppf(0.975, len(values) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return values.mean(axis=0), t.ppf(0.975, len(values) - 1) * error
 
 
 panels = {"pruned at once": (at_once, 0), "and trained for 5 epochs": (trained, TUNED)}
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.9), sharey=True, width_ratios=(3, 2))
 for ax, (title, (found, first)) in zip(axes, panels.items(), strict=True):
     x = 100 * np.array(SPARSITIES[first:])
@@ -166,12 +176,14 @@ axes[0].legend(loc="lower left", title="mean of 8 networks, 95 % interval")
 # The same in numbers, network by network: how much more accuracy the glass leaves.
 
 for title, (found, first) in panels.items():
-    print(f"{title:30}" + "".join(f"{sparsity:13.0%}" for sparsity in SPARSITIES[first:]))
+    print(f"{title:24}" + "".join(f"{sparsity:12.0%}" for sparsity in SPARSITIES[first:]))
     for rival in ("magnitude", "Optimal Brain Damage"):
-        pairs = zip(*mean_and_interval(found["glass"] - found[rival]), strict=True)
-        print(f"  glass − {rival:20}" + "".join(f"{mean:+6.1f} ±{interval:5.1f}" for mean, interval in pairs))
-removed = prune(theta, pruning_saliency(theta, gradient=gradient(theta), terms="abs_gradient"), 0.7, groups)
-print(f"accuracy without 70 % of the weights, by gradient × weight: {accuracy(removed.theta):.2f}")
+        mean, interval = mean_and_interval(found["glass"] - found[rival])
+        cells = (f"{m:+6.1f} ±{i:4.1f}" for m, i in zip(mean, interval, strict=True))
+        print(f"  − {rival:20}" + "".join(cells))
+by_gradient = pruning_saliency(theta, gradient=gradient(theta), terms="abs_gradient")
+left = accuracy(prune(theta, by_gradient, 0.7, groups).theta)
+print(f"accuracy without 70 % of the weights, by gradient × weight: {left:.2f}")
 
 # %%
 # The glass leaves more than the magnitude does. It is ahead of Optimal Brain Damage, measured at the same length, by
@@ -190,7 +202,8 @@ print(f"accuracy {accuracy(pruned.theta):.3f} as pruned, {accuracy(theta):.3f} t
 # %%
 # Rounding a layer to a grid with step :math:`q` moves each of its weights by up to :math:`q/2` either way. What does it
 # cost? Three answers, and the truth: :math:`\sum h q^2/24` with the Hessian of a tiny length; the Hessian along random
-# movements as long as the rounding; and the glass along the same movements.
+# movements as long as the rounding; and the glass along the same movements. Where a rounding happens to lower the loss,
+# no truth is drawn.
 
 BITS = (2, 3, 4, 5, 6)
 kept = {name: np.flatnonzero(pruned.mask[group]) + group.start for name, group in groups.items()}
@@ -222,12 +235,12 @@ axes[0].legend()
 
 sizes = [index.size for index in kept.values()]
 for average in (3, 3.5, 4, 4.5):
-    allocation = allocate_bits(along.hessian, sizes, budget=int(average * sum(sizes)), bits=BITS)
+    allocation = allocate_bits(along.hessian, sizes, int(average * sum(sizes)), BITS)
     rounded = quantize(theta, dict(zip(kept, allocation.bits.tolist(), strict=True)), kept)
-    print(
-        f"{average:3} bits on average: {allocation.bits} by layer, change {allocation.change:.4f} predicted, "
-        f"{loss(rounded.theta) - loss(theta):.4f} measured, accuracy {accuracy(rounded.theta):.3f}"
-    )
+    change = loss(rounded.theta) - loss(theta)
+    print(f"{average:3} bits on average: {allocation.bits} by layer, ", end="")
+    print(f"change {allocation.change:.4f} predicted, {change:.4f} measured, ", end="")
+    print(f"accuracy {accuracy(rounded.theta):.3f}")
 
 # %%
 # Three layers that are much alike leave little to allocate: a whole number of bits goes to all of them, as it would
