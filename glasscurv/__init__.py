@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or os.environ.get("EAGER_IMPORT"):
-    from glasscurv import comparison, data, schedules
+    from glasscurv import comparison, compression, data, schedules
     from glasscurv._validation import NonFiniteError
     from glasscurv.constants import GLASS_LOSS_COEFFICIENT, GLASS_STEP_COEFFICIENT
     from glasscurv.curvature import (
@@ -78,6 +78,7 @@ __all__ = [
     "VariationExponent",
     "bound_step",
     "comparison",
+    "compression",
     "contamination",
     "curvature_profile",
     "data",
@@ -106,6 +107,7 @@ __all__ = [
 _NAMES = {
     "_validation": ("NonFiniteError",),
     "comparison": (),
+    "compression": (),
     "constants": ("GLASS_LOSS_COEFFICIENT", "GLASS_STEP_COEFFICIENT"),
     "core": (),
     "curvature": (

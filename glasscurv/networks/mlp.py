@@ -148,6 +148,77 @@ class MLP:
             views.append((theta[group.start : split].reshape(fan_in, fan_out), theta[split : group.stop]))
         return views
 
+    def weight_groups(self, per: Literal["layer", "unit"] = "layer") -> dict[str, slice]:
+        """Return where the weights, without biases, stand in the parameter vector.
+
+        Parameters
+        ----------
+        per : {"layer", "unit"}
+            One group for every layer, or for every output unit of every layer.
+
+        Returns
+        -------
+        dict of str to slice
+            ``"layer1"``, … or ``"layer1/0"``, ``"layer1/1"``, …, whose slices have strides.
+
+        Raises
+        ------
+        ValueError
+            `per` is neither.
+
+        Examples
+        --------
+        >>> import glasscurv as gc
+        >>> net = gc.MLP((2, 3, 1))
+        >>> net.weight_groups()
+        {'layer1': slice(0, 6, None), 'layer2': slice(9, 12, None)}
+        >>> net.weight_groups("unit")["layer1/1"]
+        slice(1, 6, 3)
+        """
+        choice(per, "per", ("layer", "unit"))
+        groups = {}
+        for (name, group), fan_out in zip(self.groups.items(), self.layers[1:], strict=True):
+            weights = slice(group.start, group.stop - fan_out)
+            if per == "layer":
+                groups[name] = weights
+            else:
+                groups |= {f"{name}/{j}": slice(weights.start + j, weights.stop, fan_out) for j in range(fan_out)}
+        return groups
+
+    def input_norm(self, theta: ArrayLike, X: ArrayLike) -> FloatArray:
+        """Return the root mean square over the rows of X of what each parameter multiplies.
+
+        Parameters
+        ----------
+        theta, X
+            As in `value_and_grad`.
+
+        Returns
+        -------
+        (n,) array
+            Size of a weight's input (1 for biases).
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit the network.
+
+        Examples
+        --------
+        >>> import glasscurv as gc
+        >>> net = gc.MLP((2, 1), loss="mse")
+        >>> net.input_norm([1.0, 1.0, 0.0], [[3.0, 0.0], [4.0, 1.0]]).round(4)
+        array([3.5355, 0.7071, 1.    ])
+        """
+        parameters, inputs = self._parameters(theta), finite(self._inputs(X), "X").astype(np.float64)
+        hidden = self.preactivations(parameters, inputs)[:-1]
+        norms = np.ones_like(parameters)
+        for (weights, _), values in zip(
+            self.unflatten(norms), [inputs, *(self.activation.value(each) for each in hidden)], strict=True
+        ):
+            weights[:] = np.sqrt(np.mean(np.square(values, dtype=np.float64), axis=0))[:, None]
+        return norms
+
     def preactivations(self, theta: ArrayLike, X: ArrayLike) -> list[FloatArray]:
         """Return the pre-activations of every layer, (b, width) each; the last are the outputs."""
         parameters, inputs = self._parameters(theta), self._inputs(X)

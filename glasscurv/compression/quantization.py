@@ -1,0 +1,389 @@
+"""Weights as small integers, and what that does to the loss (theory, section 9)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from glasscurv._typing import FloatArray, Gradient, RngLike
+from glasscurv._validation import (
+    broadcast_vector,
+    choice,
+    function,
+    generator,
+    integer,
+    nonnegative_vector,
+    number,
+    refuse_nonfinite,
+    returned_gradient,
+    vector,
+)
+from glasscurv.compression.groups import disjoint_indices
+from glasscurv.constants import GLASS_LOSS_COEFFICIENT
+from glasscurv.curvature.exponents import Groups
+
+Scheme = Literal["symmetric", "affine"]
+MOST_BITS = 16
+WIDTHS = tuple(range(2, 9))
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """Parameters on a grid: θ_i = scale · (code_i − zero_point), group by group.
+
+    Attributes
+    ----------
+    theta : (n,) array
+        Parameters as rounded; those in no group are as they were.
+    codes : (n,) int32 array
+        Integers of ``bits`` bits, from −(2^(b−1) − 1) to 2^(b−1) − 1 (symmetric) or from 0 to 2^b − 1 (affine); 0 for
+        parameters in no group.
+    step : (n,) array
+        Distance q between neighbouring values (length); 0 for what does not move, parameters in no group and those that
+        are 0. Rounding moves no parameter by more than q/2.
+    bits : dict of str to int
+        Bits per weight of every group.
+    scale : dict of str to float
+        q of every group; 0 where all its weights are 0.
+    zero_point : dict of str to int
+        Code of the value 0, which is always on the grid: what was pruned stays so. 0 for symmetric grids.
+    scheme : {"symmetric", "affine"}
+    """
+
+    theta: FloatArray
+    codes: NDArray[np.int32]
+    step: FloatArray
+    bits: dict[str, int]
+    scale: dict[str, float]
+    zero_point: dict[str, int]
+    scheme: Scheme
+
+
+def quantize(
+    theta: ArrayLike,
+    bits: int | Mapping[str, int],
+    groups: Groups | None = None,
+    scheme: Scheme = "symmetric",
+) -> Quantized:
+    """Round the weights of each group to a uniform grid.
+
+    Parameters
+    ----------
+    theta : (n,) array_like
+        Parameters; they are not changed.
+    bits : int or mapping of str to int
+        Bits per weight, 2 to 16: one number, or one for every group.
+    groups : mapping of str to slice or index array, optional
+        Which weights share a grid: ``network.weight_groups()`` for one a layer, ``network.weight_groups("unit")`` for
+        one an output unit. What is in no group, such as biases, is left as it is. By default one group ``"all"``.
+    scheme : {"symmetric", "affine"}
+        A grid from −max|θ| to max|θ|, or from min(θ, 0) to max(θ, 0). Both hold the value 0.
+
+    Returns
+    -------
+    Quantized
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments; groups that overlap or lack their number of bits.
+
+    References
+    ----------
+    Theory, section 9; Jacob et al., Quantization and training of neural networks (2018).
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> rounded = gc.compression.quantize([0.9, -0.3, 0.25, 0.0], bits=3)
+    >>> rounded.codes, rounded.theta.round(6)
+    (array([ 3, -1,  1,  0], dtype=int32), array([ 0.9, -0.3,  0.3,  0. ]))
+    >>> gc.compression.quantize([0.9, -0.3, 0.25, 0.0], bits=2, scheme="affine").codes
+    array([3, 0, 2, 1], dtype=int32)
+    """
+    weights = vector(theta, "theta")
+    indices = disjoint_indices(groups, weights.size)
+    widths = _check_bits(bits, list(indices))
+    choice(scheme, "scheme", ("symmetric", "affine"))
+    rounded = Quantized(
+        weights.copy(), np.zeros(weights.size, np.int32), np.zeros_like(weights), widths, {}, {}, scheme
+    )
+    for name, index in indices.items():
+        scale, zero, low, high = _grid(weights[index], widths[name], scheme)
+        codes = np.zeros(index.size) if scale == 0 else np.rint(weights[index] / scale) + zero
+        rounded.codes[index] = np.clip(codes, low, high)
+        rounded.theta[index] = (rounded.codes[index] - zero) * weights.dtype.type(scale)
+        rounded.step[index] = np.where(weights[index] != 0, weights.dtype.type(scale), 0)
+        rounded.scale[name], rounded.zero_point[name] = scale, zero
+    return rounded
+
+
+def _check_bits(bits: Any, names: list[str]) -> dict[str, int]:
+    if not isinstance(bits, Mapping):
+        bits = dict.fromkeys(names, bits)
+    if set(bits) != set(names):
+        raise ValueError(f"bits must have one entry for each of the groups {names}, got {list(bits)}")
+    return {name: _width(bits[name], f"bits of {name!r}") for name in names}
+
+
+def _width(bits: Any, name: str) -> int:
+    width = integer(bits, name, 2)
+    if width > MOST_BITS:
+        raise ValueError(f"{name} must be at most {MOST_BITS}, got {width}")
+    return width
+
+
+def _grid(weights: FloatArray, bits: int, scheme: str) -> tuple[float, int, int, int]:
+    """Return scale, zero point, least and greatest code; the scale is a number of the weights' own precision."""
+    levels = 2 ** (bits - 1) - 1 if scheme == "symmetric" else 2**bits - 1
+    low, high = min(float(weights.min()), 0.0), max(float(weights.max()), 0.0)
+    span = max(high, -low) / levels if scheme == "symmetric" else high / levels - low / levels
+    scale = float(weights.dtype.type(span))
+    if scheme == "symmetric":
+        return scale, 0, -levels, levels
+    return scale, round(-low / scale) if scale else 0, 0, levels
+
+
+def expected_quantization_change(
+    step: ArrayLike,
+    hessian: ArrayLike = 0.0,
+    density: ArrayLike = 0.0,
+    model: Literal["coordinate", "independent", "directional"] = "coordinate",
+) -> float:
+    r"""Return the loss change that rounding to a grid is expected to cause, Σ h_i q_i²/24 + G.
+
+    Rounding moves weight i by δ_i, uniform in ±q_i/2, independently of the others: E δ = 0, E δ² = q²/12.
+
+    Parameters
+    ----------
+    step : (n,) array_like or float
+        Step q_i ≥ 0 of the grid of each weight (length), such as ``quantize(...).step``; 0 for what is not rounded.
+    hessian : (n,) array_like or float
+        Diagonal of the Hessian (gradient/length). 0 leaves the term out.
+    density : (n,) array_like or float
+        Glass density ρ ≥ 0 (gradient²/length) of every weight, or, for the directional model, the single number ρ_u
+        along such movements. 0 leaves the term out.
+    model : {"coordinate", "independent", "directional"}
+        G, the mean of the absolute change that the glass causes: c Σ sqrt(ρ_i) E|δ_i|^{3/2} with
+        E|δ|^{3/2} = (2/5)(q/2)^{3/2} (8a), c sqrt(Σ ρ_i E|δ_i|³) with E|δ|³ = (1/4)(q/2)³ (8b), or
+        c sqrt(ρ_u) (Σ q_i²/12)^{3/4} (8c).
+
+    Returns
+    -------
+    float
+        Expected change in units of the loss.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad shapes, non-finite values, a negative step or density, an unknown model.
+
+    Notes
+    -----
+    The Hessian's term is the mean of the change, the glass the mean of the absolute value of a change of either sign:
+    which of them matters depends on whether many roundings are averaged or one is feared. The roots of (8b) and (8c)
+    are taken of means, which is above the mean of the roots by little when many weights are rounded. Take h from
+    differences of gradients over distances such as q: a Hessian from tiny ones does not see what lies within a step.
+
+    References
+    ----------
+    Theory, section 9 and equations (8a) to (8c).
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> round(gc.compression.expected_quantization_change(0.1, hessian=[2.0, 4.0]), 6)
+    0.0025
+    >>> round(gc.compression.expected_quantization_change([0.1, 0.0], density=[1.0, 1.0]), 6)
+    0.00206
+    """
+    size = next((np.size(each) for each in (step, hessian, density) if np.ndim(each)), 1)
+    q = nonnegative_vector(step, "step", size).astype(np.float64)
+    h = broadcast_vector(hessian, "hessian", size).astype(np.float64)
+    change = float(h @ q**2) / 24
+    half = q / 2
+    if choice(model, "model", ("coordinate", "independent", "directional")) == "directional":
+        along: Any = density
+        return change + GLASS_LOSS_COEFFICIENT * math.sqrt(number(along, "density", 0)) * math.pow(q @ q / 12, 0.75)
+    rho = nonnegative_vector(density, "density", size).astype(np.float64)
+    if model == "coordinate":
+        return change + GLASS_LOSS_COEFFICIENT * 0.4 * float(np.sqrt(rho) @ half**1.5)
+    return change + GLASS_LOSS_COEFFICIENT * math.sqrt(0.25 * float(rho @ half**3))
+
+
+def quantization_changes(
+    theta: ArrayLike,
+    groups: Groups | None = None,
+    hessian: ArrayLike = 0.0,
+    density: ArrayLike = 0.0,
+    bits: Sequence[int] = WIDTHS,
+    scheme: Scheme = "symmetric",
+    model: Literal["coordinate", "independent"] = "coordinate",
+) -> FloatArray:
+    """Predict, from the curvature of every weight, what rounding each group by itself to each number of bits does.
+
+    Parameters
+    ----------
+    theta, groups, scheme
+        As in `quantize`.
+    hessian, density, model
+        As in `expected_quantization_change`.
+    bits : (K,) sequence of int
+        Numbers of bits to try, 2 to 16.
+
+    Returns
+    -------
+    (G, K) float64 array
+        Expected change of the loss, a row for every group: what `allocate_bits` takes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments.
+
+    References
+    ----------
+    Theory, section 9.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> gc.compression.quantization_changes([0.9, -0.3, 0.2], hessian=1.0, bits=(2, 3)).round(6)
+    array([[0.10125, 0.01125]])
+    """
+    weights = vector(theta, "theta")
+    h = broadcast_vector(hessian, "hessian", weights.size)
+    rho = nonnegative_vector(density, "density", weights.size)
+    choice(model, "model", ("coordinate", "independent"))
+    return np.array(
+        [
+            [expected_quantization_change(step[index], h[index], rho[index], model) for step in steps]
+            for index, steps in _grids(weights, groups, bits, scheme)
+        ]
+    )
+
+
+def _grids(
+    weights: FloatArray, groups: Groups | None, bits: Sequence[int], scheme: Scheme
+) -> list[tuple[NDArray[np.intp], list[FloatArray]]]:
+    """Return the indices of every group, and the steps (n,) of its grid for each number of bits."""
+    widths = [_width(each, "every entry of bits") for each in bits]
+    if not widths:
+        raise ValueError("bits must hold at least one number, got none")
+    steps = [quantize(weights, width, groups, scheme).step for width in widths]
+    return [(index, steps) for index in disjoint_indices(groups, weights.size).values()]
+
+
+@dataclass(frozen=True, eq=False)
+class DirectionalChanges:
+    """What rounding each group by itself does, from gradients along such movements.
+
+    Attributes
+    ----------
+    hessian : (G, K) float64 array
+        Mean change ½ E δ·Hδ, with H from differences of gradients over the movement itself.
+    glass : (G, K) float64 array
+        c sqrt(ρ_u) E‖δ‖^{3/2}, mean absolute change by the glass, equation (8c).
+    evaluations : int
+        Gradient evaluations spent.
+    """
+
+    hessian: FloatArray
+    glass: FloatArray
+    evaluations: int
+
+
+def directional_quantization_changes(
+    gradient: Gradient,
+    theta: ArrayLike,
+    groups: Groups | None = None,
+    bits: Sequence[int] = WIDTHS,
+    scheme: Scheme = "symmetric",
+    samples: int = 4,
+    rng: RngLike = None,
+) -> DirectionalChanges:
+    """Measure curvature along movements such as rounding makes, for each group by itself and each number of bits.
+
+    Parameters
+    ----------
+    gradient : callable
+        ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
+    theta, groups, scheme
+        As in `quantize`.
+    bits : (K,) sequence of int
+        Numbers of bits to try, 2 to 16.
+    samples : int
+        Movements δ per group and number of bits, uniform in ±q/2; gradients are taken at θ ± δ.
+    rng : None, int or Generator
+        Source of the movements. The same seed gives the same result, bit for bit.
+
+    Returns
+    -------
+    DirectionalChanges
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments, or a gradient of the wrong shape.
+    NonFiniteError
+        A gradient with a nan or an infinity (a ValueError that names the group and the number of bits).
+
+    Notes
+    -----
+    Costs 1 + 2 G K · samples evaluations. The diagonal Hessian at a point misses what the rows do together and what
+    lies between it and the grid's next value; with few bits that is nearly all. This has both, to the second order of
+    the gradient: δ·(g(θ + δ) − g(θ − δ))/4 is the mean change of ±δ where the gradient grows evenly on the way.
+
+    References
+    ----------
+    Theory, section 9 and equation (8c).
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> problem, theta = gc.Quadratic(np.diag(np.arange(1.0, 51.0))), np.linspace(-1, 1, 50)
+    >>> found = gc.compression.directional_quantization_changes(problem.gradient, theta, bits=(3, 4), rng=0)
+    >>> table = gc.compression.quantization_changes(theta, hessian=np.arange(1.0, 51.0), bits=(3, 4))
+    >>> bool(np.allclose(found.hessian, table, rtol=0.3)), bool(np.allclose(found.glass, 0, atol=1e-12))
+    (True, True)
+    """
+    weights = vector(theta, "theta")
+    function(gradient, "gradient")
+    count, source = integer(samples, "samples", 1), generator(rng)
+    point = weights.copy()
+    view = point.view()
+    view.setflags(write=False)
+
+    def evaluate(where: str) -> FloatArray:
+        found = returned_gradient(gradient(view), weights, where)
+        refuse_nonfinite(found, where)
+        return found.astype(np.float64)
+
+    start = evaluate("at theta")
+    names, grids = list(disjoint_indices(groups, weights.size)), _grids(weights, groups, bits, scheme)
+    hessian, glass = np.zeros((2, len(grids), len(bits)))
+    for g, (index, steps) in enumerate(grids):
+        for k, step in enumerate(steps):
+            where = f"for group {names[g]!r} and {bits[k]} bits"
+            squares, lengths = 0.0, 0.0
+            for _ in range(count):
+                delta = step[index] * source.uniform(-0.5, 0.5, index.size)
+                sides = []
+                for sign in (1, -1):
+                    point[index] = weights[index] + sign * delta
+                    sides.append(evaluate(where)[index])
+                point[index] = weights[index]
+                length = float(np.linalg.norm(delta))
+                if length == 0:  # all weights are 0, and stay so
+                    continue
+                hessian[g, k] += delta @ (sides[0] - sides[1]) / 4 / count
+                # Equation (9) with the nodes −1, 0, 1 along the unit direction δ/‖δ‖.
+                squares += float(delta @ (sides[0] + sides[1] - 2 * start[index])) ** 2 / (2 * length**3) / count
+                lengths += length**1.5 / count
+            glass[g, k] = GLASS_LOSS_COEFFICIENT * math.sqrt(squares) * lengths
+    return DirectionalChanges(hessian, glass, 1 + 2 * count * hessian.size)

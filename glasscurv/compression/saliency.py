@@ -1,0 +1,256 @@
+"""How much the loss changes when a weight is removed (theory, section 9).
+
+=================  ==================  ========================================================================
+term               formula             known as
+=================  ==================  ========================================================================
+``gradient``       −g θ                predicted change, first order
+``hessian``        ½ h θ²              predicted change, second order: Optimal Brain Damage
+``glass``          c sqrt(ρ) |θ|^1.5   predicted change of the glass: the mean of its absolute value
+``abs_gradient``   |g θ|               gradient times weight, connection sensitivity
+``abs_hessian``    ½ |h| θ²            Optimal Brain Damage without signs
+``magnitude``      |θ|                 magnitude pruning
+``input_norm``     |θ| ‖x‖             weight times norm of its input (Wanda)
+=================  ==================  ========================================================================
+
+The first three, together, predict the change of the loss when one weight is removed by itself, sign and all. To remove
+many weights at once, take terms without signs: what single removals would gain does not add up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from glasscurv._typing import FloatArray
+from glasscurv._validation import NonFiniteError, broadcast_vector, function, nonnegative_vector, number, vector
+from glasscurv.compression.groups import disjoint_indices
+from glasscurv.constants import GLASS_LOSS_COEFFICIENT
+from glasscurv.curvature.exponents import Groups
+
+Term = Literal["gradient", "hessian", "glass", "abs_gradient", "abs_hessian", "magnitude", "input_norm"]
+
+# What each term needs besides theta; the last two are in other units than the loss and cannot be added.
+NEEDS = {
+    "gradient": "gradient",
+    "hessian": "hessian",
+    "glass": "density",
+    "abs_gradient": "gradient",
+    "abs_hessian": "hessian",
+    "magnitude": None,
+    "input_norm": "input_norm",
+}
+ALONE = ("magnitude", "input_norm")
+
+
+def pruning_saliency(
+    theta: ArrayLike,
+    gradient: ArrayLike | None = None,
+    hessian: ArrayLike | None = None,
+    density: ArrayLike | None = None,
+    terms: Term | Sequence[Term] = ("gradient", "hessian", "glass"),
+    input_norm: ArrayLike | None = None,
+) -> FloatArray:
+    """Predict what removing each weight, by itself, does to the loss.
+
+    Parameters
+    ----------
+    theta : (n,) array_like
+        Parameters θ (length).
+    gradient : (n,) array_like, optional
+        g, the gradient at θ.
+    hessian : (n,) array_like or float, optional
+        Diagonal h of the Hessian (gradient/length); it may be negative.
+    density : (n,) array_like or float, optional
+        Glass density ρ ≥ 0 (gradient²/length): the diagonal of the density matrix for one weight alone, or the row sums
+        that `estimate_curvature` measures, for many weights together.
+    terms : str or sequence of str
+        Which terms are added; the table in the module's notes lists them. Each needs its argument, and no others are
+        looked at. ``"magnitude"`` and ``"input_norm"`` stand alone.
+    input_norm : (n,) array_like or float, optional
+        Size ≥ 0 of what each weight multiplies, as `MLP.input_norm` returns it.
+
+    Returns
+    -------
+    (n,) array
+        Sum of the terms, in units of the loss (of θ, or of θ times the input, for the terms that stand alone).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad shapes, non-finite values, a negative density or norm, an unknown, repeated or missing term, a term whose
+        argument is missing, or terms of different units.
+
+    References
+    ----------
+    Theory, section 9; LeCun, Denker and Solla, Optimal Brain Damage (1989); Lee, Ajanthan and Torr, SNIP (2019); Sun et
+    al., A simple and effective pruning approach (2024).
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> theta = [1.0, -0.25]
+    >>> gc.compression.pruning_saliency(theta, gradient=[0.5, 0.5], hessian=2.0, density=0.0)
+    array([0.5   , 0.1875])
+    >>> gc.compression.pruning_saliency(theta, density=[1.0, 4.0], terms="glass").round(4)
+    array([0.4607, 0.1152])
+    >>> gc.compression.pruning_saliency(theta, terms="magnitude")
+    array([1.  , 0.25])
+    """
+    weights = vector(theta, "theta")
+    chosen = _check_terms(terms)
+    given = {"gradient": gradient, "hessian": hessian, "density": density, "input_norm": input_norm}
+    arrays: dict[str, FloatArray] = {}
+    for term in chosen:
+        name = NEEDS[term]
+        if name is None or name in arrays:
+            continue
+        value = given[name]
+        if value is None:
+            raise ValueError(f"{name} is needed for the term {term!r}, got None")
+        check = broadcast_vector if name in ("gradient", "hessian") else nonnegative_vector
+        arrays[name] = check(value, name, weights.size).astype(weights.dtype, copy=False)
+    sizes = abs(weights)
+    saliency = np.zeros_like(weights)
+    for term in chosen:
+        saliency += _term(term, weights, sizes, arrays)
+    return saliency
+
+
+def _check_terms(terms: Any) -> tuple[str, ...]:
+    if not isinstance(terms, str | Sequence):
+        raise TypeError(f"terms must be a name or a sequence of names, got {type(terms).__name__}")
+    chosen = (terms,) if isinstance(terms, str) else tuple(terms)
+    unknown = [term for term in chosen if term not in NEEDS]
+    if unknown or not chosen:
+        raise ValueError(f"terms must be of {', '.join(map(repr, NEEDS))}, got {unknown[0] if unknown else chosen!r}")
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"terms must be different, got {chosen}")
+    for term in ALONE:
+        if term in chosen and len(chosen) > 1:
+            raise ValueError(f"the term {term!r} is in other units than the loss and must stand alone, got {chosen}")
+    return chosen
+
+
+def _term(term: str, weights: FloatArray, sizes: FloatArray, arrays: dict[str, FloatArray]) -> FloatArray:
+    if term == "gradient":
+        return -arrays["gradient"] * weights
+    if term == "hessian":
+        return arrays["hessian"] * weights / 2 * weights
+    if term == "glass":
+        return GLASS_LOSS_COEFFICIENT * np.sqrt(arrays["density"]) * sizes * np.sqrt(sizes)
+    if term == "abs_gradient":
+        return abs(arrays["gradient"]) * sizes
+    if term == "abs_hessian":
+        return abs(arrays["hessian"]) * sizes / 2 * sizes
+    return sizes if term == "magnitude" else sizes * arrays["input_norm"]
+
+
+def measured_saliency(
+    value: Callable[[FloatArray], float], theta: ArrayLike, indices: ArrayLike | None = None
+) -> FloatArray:
+    """Measure what removing each weight, by itself, does to the loss: the truth that `pruning_saliency` predicts.
+
+    Parameters
+    ----------
+    value : callable
+        ``value(theta: (n,)) -> float``, the loss. The point it gets is read-only and reused: copy it to keep it.
+    theta : (n,) array_like
+        Parameters θ.
+    indices : (k,) integers, optional
+        Which weights; by default all.
+
+    Returns
+    -------
+    (k,) float64 array
+        L(θ without weight i) − L(θ). It costs k + 1 evaluations.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments, or indices out of range.
+    NonFiniteError
+        A loss that is nan or infinite (a ValueError that names the weight).
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> problem = gc.Quadratic([[2.0, 0.0], [0.0, 6.0]])
+    >>> gc.compression.measured_saliency(lambda point: problem.value_and_grad(point)[0], [1.0, -1.0])
+    array([-1., -3.])
+    """
+    function(value, "value")
+    point = vector(theta, "theta").copy()
+    chosen = np.arange(point.size) if indices is None else np.asarray(indices)
+    if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+        raise TypeError(f"indices must be a (k,) array of integers, got shape {chosen.shape} and dtype {chosen.dtype}")
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= point.size):
+        raise ValueError(f"indices must lie in [0, {point.size}), got {chosen.min()} to {chosen.max()}")
+    view = point.view()
+    view.setflags(write=False)
+
+    def loss(where: str) -> float:
+        result = float(value(view))
+        if not math.isfinite(result):
+            raise NonFiniteError(f"non-finite loss {where}: {result}")
+        return result
+
+    start = loss("at theta")
+    changes = np.empty(chosen.size)
+    for k, i in enumerate(chosen):
+        kept, point[i] = point[i], 0
+        changes[k] = loss(f"without weight {i}") - start
+        point[i] = kept
+    return changes
+
+
+def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = None) -> float:
+    """Return the length per weight of the displacement that pruning makes: where to measure curvature for it.
+
+    Parameters
+    ----------
+    theta : (n,) array_like
+        Parameters θ.
+    sparsity : float
+        Share of the weights to be removed, in (0, 1).
+    groups : mapping of str to slice or index array, optional
+        The weights that may be removed, such as ``network.weight_groups()``; by default all parameters.
+
+    Returns
+    -------
+    float
+        Root mean square of the smallest weights (length). A σ for `estimate_curvature`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad arguments, or weights that would be removed and are all 0 already.
+
+    Notes
+    -----
+    One weight of size |θ| crosses few boundaries when it alone is removed. When most weights go together, each boundary
+    is met by what all of them do, which is a movement as long as this; the row sums of the density at this length
+    rank weights better than those at a short one.
+
+    References
+    ----------
+    Theory, section 9.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> gc.compression.removal_length([3.0, 0.3, -0.4, 2.0], sparsity=0.5).__round__(6)
+    0.353553
+    """
+    weights = vector(theta, "theta")
+    share = number(sparsity, "sparsity", 0, 1, open_low=True, open_high=True)
+    sizes = abs(weights[np.concatenate(list(disjoint_indices(groups, weights.size).values()))]).astype(np.float64)
+    count = max(round(share * sizes.size), 1)
+    smallest = np.partition(sizes, count - 1)[:count]
+    length = float(smallest.max() and smallest.max() * np.sqrt(np.mean((smallest / smallest.max()) ** 2)))
+    if length == 0:
+        raise ValueError(f"theta must have weights to remove, got {count} zeros among the smallest {count}")
+    return length
