@@ -24,6 +24,7 @@ def test_the_page_on_training_runs_from_top_to_bottom(tmp_path, monkeypatch, cap
     assert "(64, 64, 64, 10) finished" in printed
     exponents = [float(number) for number in re.findall(r"'layer1': ([\d.]+)", printed)]
     assert [abs(exponent - 1) < 0.3 for exponent in exponents] == [True, True]  # glass
+    assert ", kept=1270 of 8970, " in printed
     assert {file.name for file in tmp_path.iterdir()} == {
         "digits.ckpt", "digits.ckpt.previous", "epochs.csv", "snapshots.csv", "history.json",
     }  # fmt: skip
