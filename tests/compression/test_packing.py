@@ -145,7 +145,7 @@ def test_parameters_off_their_grid_are_refused():
     with pytest.raises(ValueError, match=refusal + r"-0\.0 for 0\.0 at index 3"):
         pack([*rounded.theta[:3], -0.0], rounded)
     with pytest.raises(ValueError, match=refusal + r"0\.75 for .* at index 0"):
-        pack(rounded.theta, replace(rounded, codes=rounded.codes + 8))  # codes of more bits than there are
+        pack(rounded.theta, replace(rounded, codes=rounded.codes + 2))  # codes of more bits than there are
 
 
 @pytest.mark.parametrize(
