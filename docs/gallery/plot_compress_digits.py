@@ -23,6 +23,7 @@ from glasscurv.compression import (
     allocate_bits,
     directional_quantization_changes,
     measured_saliency,
+    pack,
     prune,
     pruning_saliency,
     quantization_changes,
@@ -200,28 +201,27 @@ theta = train(pruned.theta, epochs=20, rng=5, mask=pruned.mask)
 print(f"accuracy {accuracy(pruned.theta):.3f} as pruned, {accuracy(theta):.3f} trained")
 
 # %%
-# Rounding a layer to a grid with step :math:`q` moves each of its weights by up to :math:`q/2` either way. What does it
-# cost? Three answers, and the truth: :math:`\sum h q^2/24` with the Hessian of a tiny length; the Hessian along random
-# movements as long as the rounding; and the glass along the same movements. Where a rounding happens to lower the loss,
-# no truth is drawn.
+# Rounding a layer to a grid with step :math:`q` moves each of its weights by up to :math:`q/2` either way, and leaves
+# the zeros where they are. What does it cost? Three answers, and the truth: :math:`\sum h q^2/24` with the Hessian of a
+# tiny length; the Hessian along random movements as long as the rounding; and the glass along the same movements. Where
+# a rounding happens to lower the loss, no truth is drawn.
 
 BITS = (2, 3, 4, 5, 6)
-kept = {name: np.flatnonzero(pruned.mask[group]) + group.start for name, group in groups.items()}
-along = directional_quantization_changes(gradient, theta, kept, BITS, rng=6)
+along = directional_quantization_changes(gradient, theta, groups, BITS, rng=6)
 hessian = gc.estimate_curvature(gradient, theta, length=1e-3, samples=100, rng=7).hessian_diagonal
 answers = {
-    "Hessian, tiny length": (quantization_changes(theta, kept, hessian, bits=BITS), GREY, "^"),
+    "Hessian, tiny length": (quantization_changes(theta, groups, hessian, bits=BITS), GREY, "^"),
     "Hessian, length of rounding": (along.hessian, BLUE, "s"),
     "glass": (along.glass, ORANGE, "o"),
 }
 
 figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.7), sharey=True)
-for g, (ax, (name, index)) in enumerate(zip(axes, kept.items(), strict=True)):
-    changes = [loss(quantize(theta, bits, {name: index}).theta) - loss(theta) for bits in BITS]
+for g, (ax, (name, group)) in enumerate(zip(axes, groups.items(), strict=True)):
+    changes = [loss(quantize(theta, bits, {name: group}).theta) - loss(theta) for bits in BITS]
     ax.semilogy(BITS, changes, "kD", ms=8, label="measured", zorder=3)
     for label, (table, colour, marker) in answers.items():
         ax.semilogy(BITS, table[g], color=colour, marker=marker, label=label)
-    ax.set(title=f"{name}, {index.size} weights", xlabel="bits per weight", xticks=BITS)
+    ax.set(title=name, xlabel="bits per weight", xticks=BITS)
 axes[0].set_ylabel("change of the loss")
 axes[0].legend()
 
@@ -233,10 +233,11 @@ axes[0].legend()
 #
 # From these changes ``allocate_bits`` finds the best numbers of bits under a budget.
 
-sizes = [index.size for index in kept.values()]
+sizes = [np.count_nonzero(theta[group]) for group in groups.values()]
+single = theta.astype(np.float32)
 for average in (3, 3.5, 4, 4.5):
     allocation = allocate_bits(along.hessian, sizes, int(average * sum(sizes)), BITS)
-    rounded = quantize(theta, dict(zip(kept, allocation.bits.tolist(), strict=True)), kept)
+    rounded = quantize(single, dict(zip(groups, allocation.bits.tolist(), strict=True)), groups)
     change = loss(rounded.theta) - loss(theta)
     print(f"{average:3} bits on average: {allocation.bits} by layer, ", end="")
     print(f"change {allocation.change:.4f} predicted, {change:.4f} measured, ", end="")
@@ -248,10 +249,10 @@ for average in (3, 3.5, 4, 4.5):
 #
 # What it comes to
 # ----------------
-# The smaller network is made of its codes, one bit for every weight that says whether it is there, and biases and steps
-# in single precision.
+# ``pack`` stores the codes, where they are, and what was not rounded, here the biases; ``gc.save_compressed`` writes
+# this to a file.
 
-biases = network.size - weights.size
-before, after = 32 * network.size, allocation.size + weights.size + 32 * (biases + len(kept))
-print(f"{before / 8:.0f} bytes before, {after / 8:.0f} after: {before / after:.0f} times smaller")
+arrays, _ = pack(rounded.theta, rounded)
+before, after = single.nbytes, sum(array.nbytes for array in arrays.values())
+print(f"{before} bytes before, {after} after: {before / after:.0f} times smaller")
 print(f"accuracy {accuracy(networks[0]):.3f} before, {accuracy(rounded.theta):.3f} after")
