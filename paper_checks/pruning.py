@@ -26,12 +26,12 @@ all three terms 0.94, glass 0.90, ½|h|θ² 0.87, magnitude 0.37, ½hθ² with i
 alone is ahead of magnitude and of Optimal Brain Damage, but not of |gθ|, as long as the gradient is not zero. It is
 behind ½|h|θ² if h is the exact diagonal: 0.87 against 0.92 while training, 0.88 against 0.95 in hidden layers at a
 minimum (8 networks each). *Minimum*, hidden layers: gradient and Hessian rank ΔL with 0.93 and sum up to 0.75 of what
-is measured, with glass 0.95 and 0.89. What they leave is 1.9 ± 0.14 times the glass term, a rise in two of three removals and
-in nearly all large ones, as signals at the kinks do not average to zero. The glass term makes the mean error 0.70 ± 0.04 times what it is without, but predicts only
-0.55 ± 0.03 of the single removals better. *Many at once*: signed terms do not add up. Without the tenth of all weights
-that has the least sum of the three terms the loss should fall by 1.0 ± 0.1, and it rises by 8.7 ± 0.5: that many small
-gains make a long movement, and the least of noisy estimates are mostly noise. Without the tenth of the least glass
-nothing changes.
+is measured, with glass 0.95 and 0.89. What they leave is a rise in two of three removals and in nearly all large ones,
+1.9 ± 0.14 times the glass term in sum, as signals at the kinks do not average to zero. The glass term makes the mean
+error 0.70 ± 0.04 times what it is without, but predicts only 0.55 ± 0.03 of the single removals better. *Many at once*:
+signed terms do not add up. Without the tenth of all weights that has the least sum of the three terms the loss should
+fall by 1.0 ± 0.1, and it rises by 8.7 ± 0.5: that many small gains make a long movement, and the least of noisy
+estimates are mostly noise. Without the tenth of the least glass nothing changes.
 """
 
 from typing import NamedTuple
@@ -200,7 +200,7 @@ def _at_a_minimum(minima: list[Minimum]) -> list[Finding]:
     rises = [each.rest.sum() / abs(each.rest).sum() for each in minima]
     sizes = [_rank(each.glass, abs(each.rest)) - _rank(each.magnitude, abs(each.rest)) for each in minima]
     return [
-        mean_finding("minimum: rank of ΔL by gradient and Hessian", 0.7, signed, relation=">="),
+        mean_finding("minimum: rank of ΔL by gradient and Hessian", 0.5, signed, relation=">="),
         mean_finding("minimum: rank of what they leave, by glass less by magnitude", 0.0, sizes, relation=">="),
         mean_finding("minimum: mean of what they leave / mean of its size", 0.0, rises, relation=">="),
     ]
