@@ -81,7 +81,7 @@ def compress(
     scope: Annotated[
         Scope,
         typer.Option(
-            help="Whether the sparsity is that of the network, so that the criterion decides how much each layer loses, or "
+            help="Whether the sparsity is that of the network, so that the criterion decides what each layer loses, or "
             "that of every layer.",
             rich_help_panel=PRUNING,
         ),

@@ -110,8 +110,8 @@ class Compressed:
         size = found["bytes"]
         bare = number(size["parameters"] / size["after"], digits=3)
         print_text(
-            f"{before} has {size['before']} bytes, {after} {size['after']}: {number(found['ratio'], digits=3)} times fewer. "
-            f"The parameters alone took {size['parameters']}, {bare} times as many."
+            f"{before} has {size['before']} bytes, {after} {size['after']}: {number(found['ratio'], digits=3)} times "
+            f"fewer. The parameters alone, as they were computed with, take {size['parameters']}: {bare} times as many."
         )
 
 

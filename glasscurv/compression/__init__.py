@@ -2,6 +2,7 @@
 
 from glasscurv.compression.allocation import Allocation, allocate_bits
 from glasscurv.compression.effects import CompressionEffect, measured_changes, predicted_changes
+from glasscurv.compression.packing import pack, unpack
 from glasscurv.compression.pruning import Pruned, prune
 from glasscurv.compression.quantization import (
     DirectionalChanges,
@@ -24,10 +25,12 @@ __all__ = [
     "expected_quantization_change",
     "measured_changes",
     "measured_saliency",
+    "pack",
     "predicted_changes",
     "prune",
     "pruning_saliency",
     "quantization_changes",
     "quantize",
     "removal_length",
+    "unpack",
 ]
