@@ -26,11 +26,11 @@ TITLES = {
     "rounding_measured": "rounding\nmeasured",
 }
 STAGES = {
-    "stage": "",
+    "stage": "stage",
     "loss": "training\nloss",
-    "accuracy": "accuracy\n(%)",
+    "accuracy": "training\naccuracy (%)",
     "validation_loss": "validation\nloss",
-    "validation_accuracy": "accuracy\n(%)",
+    "validation_accuracy": "validation\naccuracy (%)",
 }
 PERCENT = ("kept", "accuracy", "validation_accuracy")
 
@@ -106,12 +106,13 @@ class Compressed:
             f"changes of the loss in {unit}, each layer by itself"
         )
         _print_rows(TITLES, found["table"], digits=3)
+        print_text("Predictions are made along movements of the same sizes, without a look at the compressed network.")
         _print_rows(STAGES, found["stages"], digits=4)
         size = found["bytes"]
         bare = number(size["parameters"] / size["after"], digits=3)
         print_text(
-            f"{before} has {size['before']} bytes, {after} {size['after']}: {number(found['ratio'], digits=3)} times "
-            f"fewer. The parameters alone, as they were computed with, take {size['parameters']}: {bare} times as many."
+            f"{before}: {size['before']} bytes, {after}: {size['after']} bytes, {number(found['ratio'], digits=3)} "
+            f"times fewer; the bare parameters in {self.theta.dtype}: {size['parameters']} bytes, {bare} times as many"
         )
 
 

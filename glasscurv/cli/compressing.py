@@ -179,9 +179,12 @@ class Compressor:
         found = gc.compression.directional_quantization_changes(
             self._gradient, theta, groups, chosen.widths, chosen.scheme, chosen.samples, self.of_rounding
         )
-        sizes = [max(int(np.count_nonzero(theta[part])), 1) for part in groups.values()]
-        best = gc.compression.allocate_bits(found.hessian, sizes, int(bits * sum(sizes)), chosen.widths)
-        return dict(zip(groups, best.bits.tolist(), strict=True))
+        left = np.array([np.count_nonzero(theta[part]) for part in groups.values()])
+        alive = np.flatnonzero(left)  # a unit may have lost all its weights
+        sizes, widths = left[alive].tolist(), np.full(left.size, chosen.widths[0])
+        budget = int(bits * sum(sizes))
+        widths[alive] = gc.compression.allocate_bits(found.hessian[alive], sizes, budget, chosen.widths).bits
+        return dict(zip(groups, widths.tolist(), strict=True))
 
     def _tried(self, amounts: Iterable[float], compress: Callable[[float], FloatArray]) -> dict[float, FloatArray]:
         """Return what other amounts make of the parameters, as far as they leave something of every layer."""
