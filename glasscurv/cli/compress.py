@@ -168,10 +168,8 @@ def compress(
     cross_entropy, squared target units for mse. Predictions take gradients along movements of the same sizes with
     random signs and never look at the compressed network. Fine-tuning is no part of them.
     """
-    check_figure(plot)
     _check(context, sparsity, bits)
-    check_readable(checkpoint, "the checkpoint")
-    _check_output(checkpoint, output)
+    _check_files(checkpoint, output, plot)
     split = inputs.load_data(data, labels, validation)
     network, theta, split = inputs.load_network(checkpoint, split)
     within = inputs.some_rows(split, rows, seed)
@@ -179,11 +177,11 @@ def compress(
     inputs.check_optimizer(optimizer)
     chosen = Compression(
         sparsity, "group" if scope is Scope.layer else "global", criterion.value, rounds, tune, optimizer, lr,
-        batch_size, bits, allocate, scheme.value, per.value, samples, seed, plot is not None,
+        batch_size, bits, allocate, scheme.value, per.value, samples, seed,
     )  # fmt: skip
     # What overflows becomes a nan, which is reported as the error.
     with saves_nothing(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        found = Compressor(chosen, network, split, within, not quiet).run(theta)
+        found = Compressor(chosen, network, split, within, sweep=plot is not None, progress=not quiet).run(theta)
         gc.save_compressed(output, network, found.theta, found.quantized, {"compression": asdict(chosen)})
     if as_json:
         print_json(found.summary(checkpoint, output))
@@ -211,12 +209,14 @@ def _check(context: typer.Context, sparsity: float | None, bits: float | None) -
         _validation.number(bits, "--bits", 2, MOST_BITS)
 
 
-def _check_output(checkpoint: Path, output: Path) -> None:
-    check_writable(output, "the output")
+def _check_files(checkpoint: Path, output: Path, plot: Path | None) -> None:
+    """Refuse to write over anything but an old figure, and to read what is no file."""
+    check_readable(checkpoint, "the checkpoint")
+    if output.exists() and output.samefile(checkpoint):
+        raise ValueError(f"the output {output} is the checkpoint, which is only read: name another file")
     if output.exists():
-        same = output.samefile(checkpoint)
-        raise ValueError(
-            f"the output {output} is the checkpoint itself, which is only read: name another file"
-            if same
-            else f"the output {output} exists: name another file"
-        )
+        raise ValueError(f"the output {output} exists: name another file")
+    check_writable(output, "the output")
+    if plot is not None and plot.absolute() in (output.absolute(), checkpoint.absolute()):
+        raise ValueError(f"--plot {plot} is the output or the checkpoint: name another file")
+    check_figure(plot)

@@ -41,7 +41,6 @@ class Compression:
     per: Literal["layer", "unit"]
     samples: int
     seed: int
-    sweep: bool
 
     @property
     def allocates(self) -> bool:
@@ -55,16 +54,25 @@ class Compression:
 
 
 class Compressor:
-    """Compresses one network, with a bar that counts gradients; changes of the loss are those on the given rows."""
+    """Compresses one network, with a bar that counts gradients; changes of the loss are those on the given rows.
+
+    With `sweep`, other amounts are tried besides, for a figure.
+    """
 
     def __init__(
-        self, chosen: Compression, network: gc.MLP, split: Split, rows: tuple[FloatArray, NDArray[Any]], progress: bool
+        self,
+        chosen: Compression,
+        network: gc.MLP,
+        split: Split,
+        rows: tuple[FloatArray, NDArray[Any]],
+        sweep: bool,
+        progress: bool,
     ) -> None:
-        self.chosen, self.network, self.split = chosen, network, split
+        self.chosen, self.network, self.split, self.sweep = chosen, network, split, sweep
         self.X, self.y = rows
         self.groups = network.weight_groups()
         random = gc.comparison.trials.streams(chosen.seed)
-        # What is asked for besides, such as a figure, must not change the rest.
+        # What a figure asks for besides must not change the rest.
         self.of_pruning, self.of_tuning, self.of_rounding, self.of_effects, self.of_sweeps = random.directions.spawn(5)
         self.shuffling = random.shuffling
         self.stages: list[Stage] = []
@@ -100,7 +108,7 @@ class Compressor:
 
     def _of_effect(self, tried: int) -> int:
         once = 1 + 2 * self.chosen.samples
-        return 2 * self.chosen.samples * len(self.groups) + 1 + once + tried * once * self.chosen.sweep
+        return 2 * self.chosen.samples * len(self.groups) + 1 + once + tried * once * self.sweep
 
     def _batches(self) -> int:
         return -(-len(self.split.X) // self.chosen.batch_size)
@@ -182,14 +190,15 @@ class Compressor:
         left = np.array([np.count_nonzero(theta[part]) for part in groups.values()])
         alive = np.flatnonzero(left)  # a unit may have lost all its weights
         sizes, widths = left[alive].tolist(), np.full(left.size, chosen.widths[0])
-        budget = int(bits * sum(sizes))
-        widths[alive] = gc.compression.allocate_bits(found.hessian[alive], sizes, budget, chosen.widths).bits
+        # Without signs: what rounding to very few bits might gain is not to be relied on.
+        changes, budget = abs(found.hessian[alive]), int(bits * sum(sizes))
+        widths[alive] = gc.compression.allocate_bits(changes, sizes, budget, chosen.widths).bits
         return dict(zip(groups, widths.tolist(), strict=True))
 
     def _tried(self, amounts: Iterable[float], compress: Callable[[float], FloatArray]) -> dict[float, FloatArray]:
         """Return what other amounts make of the parameters, as far as they leave something of every layer."""
         found: dict[float, FloatArray] = {}
-        if self.chosen.sweep:
+        if self.sweep:
             for amount in sorted(amounts):
                 try:
                     found[amount] = compress(amount)
