@@ -82,8 +82,7 @@ def _draw_groups(ax: Axes, effect: CompressionEffect) -> None:
     ax.plot(x, predicted, "D", color=BLUE, mfc="white", mew=2, ms=9, label="predicted", zorder=3)
     ax.plot(x, measured, "o", color=ORANGE, ms=9, label="measured", zorder=4)
     _scale(ax, np.concatenate([predicted, measured]))
-    if len(x) > 1:
-        ax.axvline(len(x) - 1.5, color="black", lw=0.8, alpha=0.4)
+    ax.axvline(len(x) - 1.5, color="black", lw=0.8, alpha=0.4)
     few = len(x) <= 5
     ax.set_xticks(x, names, rotation=0 if few else 60, ha="center" if few else "right")
     ax.set_xlim(-0.6, len(x) - 0.4)
