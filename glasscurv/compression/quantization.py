@@ -144,7 +144,7 @@ def _width(bits: Any, name: str) -> int:
 def _grid(weights: FloatArray, bits: int, scheme: str) -> tuple[float, int, int, int]:
     """Return scale, zero point, least and greatest code; the scale is a number of the weights' own precision."""
     levels = 2 ** (bits - 1) - 1 if scheme == "symmetric" else 2**bits - 1
-    low, high = min(float(weights.min()), 0.0), max(float(weights.max()), 0.0)
+    low, high = min(0.0, float(weights.min())), max(0.0, float(weights.max()))  # of equal ones the first: never −0
     span = max(high, -low) / levels if scheme == "symmetric" else high / levels - low / levels
     scale = float(weights.dtype.type(span))
     if scheme == "symmetric":
