@@ -44,8 +44,8 @@ class CompressionEffect:
     predicted_losses, losses, accuracies : (K,) float64 arrays
         Loss as predicted and as it is, and share of right labels, with each of them. The accuracies are nan where there
         are no labels.
-    result : (loss, accuracy)
-        What came of it in the end, fine-tuned if that was asked for.
+    result : tuple of float
+        Loss and accuracy that came of it in the end, fine-tuned if that was asked for.
     """
 
     kind: Literal["pruning", "rounding"]
