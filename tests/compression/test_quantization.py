@@ -390,17 +390,18 @@ def test_on_hinges_the_glass_is_that_of_equation_8c_and_the_hessian_vanishes():
     toy, theta = gc.RandomHinges(6, 250, half_width=4.5, rng=rng), np.ones(6)
     step = quantize(theta, 2).step
     assert toy.covers(np.zeros(6), step / 2 * np.sign(toy.normals[abs(toy.normals).sum(axis=1).argmax()]))
-    hessian, squares = np.empty((2, 2500, 3))
+    hessian, squares = np.empty((2, 1500, 6))
     for k in range(len(squares)):
         landscape = toy.redraw(rng)
         found = directional_quantization_changes(
-            lambda x, hinges=landscape: hinges.gradient(x - theta), theta, bits=[2, 2, 2], samples=1, rng=k
+            lambda x, hinges=landscape: hinges.gradient(x - theta), theta, bits=[2] * 6, samples=1, rng=k
         )
-        delta = np.array(movements(k, [6], 3, 1)[0])[:, 0] * step
+        delta = np.array(movements(k, [6], 6, 1)[0])[:, 0] * step
         # With one movement the square of the glass is c² ρ_u ‖δ‖³ on average, with no approximation.
-        variances = [toy.directional_density(d) * np.linalg.norm(d) ** 3 for d in delta]
-        squares[k] = found.glass[0] ** 2 / (2 / (3 * math.pi) * np.array(variances))
+        variances = (abs(delta @ toy.normals.T) ** 3).sum(axis=1) * toy.signal_scale**2 / (2 * toy.half_width)
+        squares[k] = found.glass[0] ** 2 / (2 / (3 * math.pi) * variances)
         hessian[k] = found.hessian[0]
+    assert variances[0] == pytest.approx(toy.directional_density(delta[0]) * np.linalg.norm(delta[0]) ** 3)
     # A tenth of the glass is a fifth of its square.
     assert_mean_is(squares.mean(axis=1), 1.0, resolution=0.2)
     assert_mean_is(hessian.mean(axis=1), 0.0, resolution=None)
