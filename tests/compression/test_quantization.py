@@ -27,8 +27,8 @@ widths = st.integers(2, 16)
 def weights(draw):
     """Weights of both precisions: ordinary, huge, tiny, subnormal and zero ones."""
     dtype = draw(st.sampled_from([np.float32, np.float64]))
-    largest = draw(st.sampled_from([1.0, LARGEST[dtype], float(np.finfo(dtype).tiny) * 100]))
-    largest = float(dtype(largest))
+    least = np.finfo(dtype).smallest_subnormal
+    largest = float(dtype(draw(st.sampled_from([1.0, LARGEST[dtype], 100 * np.finfo(dtype).tiny, 100 * least]))))
     size, width = draw(st.integers(1, 12)), 32 if dtype == np.float32 else 64
     return draw(arrays.arrays(dtype, size, elements=st.floats(-largest, largest, width=width)))
 
@@ -65,9 +65,8 @@ def test_rounding_to_a_grid(theta, bits, scheme, strided):
         # The grid spans the weights and no more, but where it would be finer than numbers are.
         span = max(abs(start)) / high if scheme == "symmetric" else (max(*start, 0) - min(*start, 0)) / high
         tiny = np.finfo(theta.dtype).tiny
-        assert scale == pytest.approx(
-            float(max(span, tiny) if start.any() else 0), rel=1e-6 if theta.dtype == np.float32 else 1e-15
-        )
+        expected = np.array(max(span, tiny) if start.any() else 0, np.longdouble)
+        assert abs(scale - expected) <= np.finfo(theta.dtype).eps * expected
         # q/2, and the rounding of the product.
         error = abs(rounded.theta[group].astype(np.longdouble) - start)
         assert np.all(error <= scale / 2 + np.finfo(theta.dtype).eps * abs(rounded.theta[group]))
@@ -76,6 +75,16 @@ def test_rounding_to_a_grid(theta, bits, scheme, strided):
     assert np.array_equal(rounded.theta[others], theta[others])
     assert not rounded.codes[others].any()
     assert not rounded.step[others].any()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_sixteen_bits_of_a_float32_are_the_nearest(scheme):
+    theta = np.random.default_rng(2).normal(size=20_000).astype(np.float32)
+    rounded = quantize(theta, 16, scheme=scheme)
+    scale, zero = rounded.scale["all"], rounded.zero_point["all"]
+    error = abs((rounded.codes - zero) * scale - theta)
+    # The ends, whose distance is a multiple of a rounded scale, aside.
+    assert error[abs(theta) < abs(theta).max() / 2].max() <= scale / 2 * (1 + 1e-9)
 
 
 @settings(deadline=None)
