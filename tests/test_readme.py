@@ -56,6 +56,17 @@ def test_alice_trains(capsys):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_a_network_is_pruned_tuned_and_rounded(capsys):
+    namespace = run(EXAMPLES[3])
+    trained, pruned, tuned, rounded = map(float, capsys.readouterr().out.split()[-4:])
+    assert pruned < tuned
+    assert min(tuned, rounded) > trained - 0.04
+    small, weights = namespace["small"], namespace["weights"]
+    assert all(abs(np.mean(small.theta[part] == 0) - 0.8) < 0.2 for part in weights.values())
+    assert namespace["allocation"].size <= 5 * 8832
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 def test_the_commands_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     from glasscurv.cli.app import run as command
 
@@ -73,7 +84,7 @@ def test_the_commands_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
 
 
 def test_there_is_no_example_without_a_test():
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 def test_each_command_is_one_line_that_makes_its_own_environment():
