@@ -76,8 +76,8 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: S
     -----
     This is the multiple-choice knapsack problem, solved exactly by dynamic programming over the groups: of all partial
     choices only those are kept which no other beats in both size and change, and which a lower bound for the groups to
-    come (the linear relaxation) does not rule out. A thousand groups take a second, unless the changes of many groups of
-    different sizes are exactly proportional to their sizes: nearly all choices are then as good as one another.
+    come (the linear relaxation) does not rule out. A thousand groups take a second, unless the changes of many groups
+    of different sizes are exactly proportional to their sizes: nearly all choices are then as good as one another.
 
     References
     ----------
