@@ -61,8 +61,8 @@ def test_a_network_is_pruned_tuned_and_rounded(capsys):
     trained, pruned, tuned, rounded = map(float, capsys.readouterr().out.split()[-4:])
     assert pruned < tuned
     assert min(tuned, rounded) > trained - 0.04
-    small, weights = namespace["small"], namespace["weights"]
-    assert all(abs(np.mean(small.theta[part] == 0) - 0.8) < 0.2 for part in weights.values())
+    weights = np.concatenate([namespace["small"].theta[part] for part in namespace["weights"].values()])
+    assert np.mean(weights == 0) >= 0.8
     assert namespace["allocation"].size <= 5 * 8832
 
 

@@ -112,19 +112,17 @@ def pruning_saliency(
         if value is None:
             raise ValueError(f"{name} is needed for the term {term!r}, got None")
         check = broadcast_vector if name in ("gradient", "hessian") else nonnegative_vector
-        arrays[name] = check(value, name, weights.size).astype(weights.dtype, copy=False)
-    sizes = abs(weights)
-    saliency = np.zeros_like(weights)
-    for term in chosen:
-        saliency += _term(term, weights, sizes, arrays)
-    return saliency
+        arrays[name] = check(value, name, weights.size).astype(np.float64)
+    points = weights.astype(np.float64)  # in which terms of opposite signs cancel, and small densities do not vanish
+    saliency = sum(_term(term, points, abs(points), arrays) for term in chosen)
+    return np.asarray(saliency, weights.dtype)
 
 
 def _check_terms(terms: Any) -> tuple[str, ...]:
     if not isinstance(terms, str | Sequence):
         raise TypeError(f"terms must be a name or a sequence of names, got {type(terms).__name__}")
     chosen = (terms,) if isinstance(terms, str) else tuple(terms)
-    unknown = [term for term in chosen if term not in NEEDS]
+    unknown = [term for term in chosen if term not in list(NEEDS)]
     if unknown or not chosen:
         raise ValueError(f"terms must be of {', '.join(map(repr, NEEDS))}, got {unknown[0] if unknown else chosen!r}")
     if len(set(chosen)) < len(chosen):
@@ -250,7 +248,7 @@ def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = No
     sizes = abs(weights[np.concatenate(list(disjoint_indices(groups, weights.size).values()))]).astype(np.float64)
     count = max(round(share * sizes.size), 1)
     smallest = np.partition(sizes, count - 1)[:count]
-    length = float(smallest.max() and smallest.max() * np.sqrt(np.mean((smallest / smallest.max()) ** 2)))
-    if length == 0:
-        raise ValueError(f"theta must have weights to remove, got {count} zeros among the smallest {count}")
-    return length
+    largest = smallest.max()
+    if largest == 0:
+        raise ValueError(f"theta must have weights other than 0 among the {count} smallest, got zeros alone")
+    return float(largest * np.sqrt(np.mean((smallest / largest) ** 2)))  # without overflow or underflow
