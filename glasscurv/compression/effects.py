@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray, Gradient, RngLike
 from glasscurv._validation import (
-    NonFiniteError,
     function,
     generator,
     integer,
-    refuse_nonfinite,
-    returned_gradient,
     vector,
 )
 from glasscurv.compression.groups import disjoint_indices
+from glasscurv.compression.points import MovingPoint
 from glasscurv.curvature.exponents import Groups
 
 
@@ -119,29 +116,17 @@ def predicted_changes(
     weights, moved = _pair(theta, compressed)
     function(gradient, "gradient")
     count, source = integer(samples, "samples", 1), generator(rng)
-    point = weights.copy()
-    view = point.view()
-    view.setflags(write=False)
-
-    def evaluate(index: NDArray[np.intp], where: str) -> FloatArray:
-        found = returned_gradient(gradient(view), weights, where)
-        refuse_nonfinite(found, where)
-        return found[index].astype(np.float64)
-
     parts = disjoint_indices(groups, weights.size)
-    start = evaluate(np.arange(weights.size), "at theta")
+    point = MovingPoint(weights)
+    start = point.gradient(gradient, "at theta")
     changes = np.zeros(len(parts))
     for g, (name, index) in enumerate(parts.items()):
         delta = moved[index].astype(np.float64) - weights[index]
         changes[g] = start[index] @ delta
         for _ in range(count):
             movement = delta * (2 * source.integers(0, 2, index.size) - 1)
-            sides = []
-            for sign in (1, -1):
-                point[index] = weights[index] + sign * movement
-                sides.append(evaluate(index, f"for group {name!r}"))
-            changes[g] += movement @ (sides[0] - sides[1]) / 4 / count
-        point[index] = weights[index]
+            plus, minus = point.sides(gradient, f"for group {name!r}", index, movement)
+            changes[g] += movement @ (plus - minus) / 4 / count
     return changes
 
 
@@ -179,24 +164,11 @@ def measured_changes(
     """
     weights, moved = _pair(theta, compressed)
     function(value, "value")
-    point = weights.copy()
-    view = point.view()
-    view.setflags(write=False)
-
-    def loss(where: str) -> float:
-        found = float(value(view))
-        if not math.isfinite(found):
-            raise NonFiniteError(f"non-finite loss {where}: {found}")
-        return found
-
-    parts = disjoint_indices(groups, weights.size)
-    start = loss("at theta")
-    changes = np.empty(len(parts))
-    for g, (name, index) in enumerate(parts.items()):
-        point[index] = moved[index]
-        changes[g] = loss(f"for group {name!r}") - start
-        point[index] = weights[index]
-    return changes
+    parts, point = disjoint_indices(groups, weights.size), MovingPoint(weights)
+    start = point.loss(value, "at theta")
+    return np.array(
+        [point.loss(value, f"for group {name!r}", index, moved[index]) - start for name, index in parts.items()]
+    )
 
 
 def _pair(theta: ArrayLike, compressed: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -21,11 +21,10 @@ from glasscurv._validation import (
     integers,
     nonnegative_vector,
     number,
-    refuse_nonfinite,
-    returned_gradient,
     vector,
 )
 from glasscurv.compression.groups import disjoint_indices
+from glasscurv.compression.points import MovingPoint
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT
 from glasscurv.curvature.exponents import Groups
 
@@ -361,17 +360,9 @@ def directional_quantization_changes(
     weights = vector(theta, "theta")
     function(gradient, "gradient")
     count, source = integer(samples, "samples", 1), generator(rng)
-    point = weights.copy()
-    view = point.view()
-    view.setflags(write=False)
-
-    def evaluate(where: str) -> FloatArray:
-        found = returned_gradient(gradient(view), weights, where)
-        refuse_nonfinite(found, where)
-        return found.astype(np.float64)
-
     names, grids = list(disjoint_indices(groups, weights.size)), _grids(weights, groups, bits, scheme)
-    start = evaluate("at theta")
+    point = MovingPoint(weights)
+    start = point.gradient(gradient, "at theta")
     hessian, glass = np.zeros((2, len(grids), len(bits)))
     for g, (index, steps) in enumerate(grids):
         for k, step in enumerate(steps):
@@ -379,17 +370,13 @@ def directional_quantization_changes(
             squares, lengths = 0.0, 0.0
             for _ in range(count):
                 delta = step[index] * source.uniform(-0.5, 0.5, index.size)
-                sides = []
-                for sign in (1, -1):
-                    point[index] = weights[index] + sign * delta
-                    sides.append(evaluate(where)[index])
-                point[index] = weights[index]
+                plus, minus = point.sides(gradient, where, index, delta)
                 length = float(np.linalg.norm(delta))
                 if length == 0:  # all weights are 0, and stay so
                     continue
-                hessian[g, k] += delta @ (sides[0] - sides[1]) / 4 / count
+                hessian[g, k] += delta @ (plus - minus) / 4 / count
                 # Equation (9) with the nodes −1, 0, 1 along the unit direction δ/‖δ‖.
-                squares += float(delta @ (sides[0] + sides[1] - 2 * start[index])) ** 2 / (2 * length**3) / count
+                squares += float(delta @ (plus + minus - 2 * start[index])) ** 2 / (2 * length**3) / count
                 lengths += length**1.5 / count
             glass[g, k] = GLASS_LOSS_COEFFICIENT * math.sqrt(squares) * lengths
     return DirectionalChanges(hessian, glass, 1 + 2 * count * hessian.size)

@@ -18,7 +18,6 @@ many weights at once, take terms without signs: what single removals would gain 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -26,8 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray
-from glasscurv._validation import NonFiniteError, broadcast_vector, function, nonnegative_vector, number, vector
+from glasscurv._validation import broadcast_vector, function, nonnegative_vector, number, vector
 from glasscurv.compression.groups import disjoint_indices
+from glasscurv.compression.points import MovingPoint
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT
 from glasscurv.curvature.exponents import Groups
 
@@ -181,28 +181,15 @@ def measured_saliency(
     array([-1., -3.])
     """
     function(value, "value")
-    point = vector(theta, "theta").copy()
-    chosen = np.arange(point.size) if indices is None else np.asarray(indices)
+    weights = vector(theta, "theta")
+    chosen = np.arange(weights.size) if indices is None else np.asarray(indices)
     if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
         raise TypeError(f"indices must be a (k,) array of integers, got shape {chosen.shape} and dtype {chosen.dtype}")
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= point.size):
-        raise ValueError(f"indices must lie in [0, {point.size}), got {chosen.min()} to {chosen.max()}")
-    view = point.view()
-    view.setflags(write=False)
-
-    def loss(where: str) -> float:
-        result = float(value(view))
-        if not math.isfinite(result):
-            raise NonFiniteError(f"non-finite loss {where}: {result}")
-        return result
-
-    start = loss("at theta")
-    changes = np.empty(chosen.size)
-    for k, i in enumerate(chosen):
-        kept, point[i] = point[i], 0
-        changes[k] = loss(f"without weight {i}") - start
-        point[i] = kept
-    return changes
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= weights.size):
+        raise ValueError(f"indices must lie in [0, {weights.size}), got {chosen.min()} to {chosen.max()}")
+    point = MovingPoint(weights)
+    start = point.loss(value, "at theta")
+    return np.array([point.loss(value, f"without weight {i}", i) - start for i in chosen], np.float64)
 
 
 def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = None) -> float:
