@@ -209,7 +209,7 @@ def _on_networks(every: Rounding) -> list[Finding]:
         ("Σ h q²/24 + E X / measured", 6, layers, both, every.measured, 1.0, {"tolerance": 0.005}),
         (f"last layer: {local}", 6, last, every.local, every.measured, 1.0, {"tolerance": 0.005}),
         (f"hidden layers: {local}", 4, hidden, every.local, every.measured, 1.0, {"relation": "<="}),
-        (local, 2, layers, every.local, every.measured, 0.7, {"relation": "<="}),
+        (local, 2, layers, every.local, every.measured, 0.8, {"relation": "<="}),
         (along, 6, layers, every.along, every.measured, 1.0, {"resolution": 0.4}),
         (along, 4, layers, every.along, every.measured, 1.0, {"tolerance": 0.05, "resolution": 0.4}),
         (along, 3, layers, every.along, every.measured, 1.5, {"relation": "<="}),
