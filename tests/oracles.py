@@ -321,15 +321,16 @@ def best_allocation(changes, sizes, budget, bits):
 
 
 def directional_rounding(gradient, theta, index, step, movements):
-    """½ E δ·Hδ and c sqrt(ρ_u) E‖δ‖^{3/2} from gradients at θ ± δ, for the given movements (M, k) in units of q."""
+    """½ E δ·Hδ and c sqrt(ρ_u) E‖δ‖^{3/2} from gradients at θ ± δ/√2, for given movements (M, k) in units of q."""
     hessian, density, length = [], [], []
     for movement in movements:
         delta = np.zeros(len(theta))
         delta[index] = movement * step[index]
         t = float(np.linalg.norm(delta))
-        plus, minus, center = gradient(theta + delta), gradient(theta - delta), gradient(theta)
-        hessian.append(delta @ (plus - minus) / 2 / 2)
-        # Two increments along δ/t, each of variance ρ_u t.
-        density.append((delta @ (plus - center) / t + delta @ (minus - center) / t) ** 2 / (2 * t))
+        near = delta / math.sqrt(2)
+        plus, minus, center = gradient(theta + near), gradient(theta - near), gradient(theta)
+        hessian.append(near @ (plus - minus) / 2)
+        # Two increments along δ/t, each of variance ρ_u t/√2.
+        density.append((delta @ (plus - center) / t + delta @ (minus - center) / t) ** 2 / (math.sqrt(2) * t))
         length.append(t**1.5)
     return np.mean(hessian), float(C) * math.sqrt(np.mean(density)) * np.mean(length)

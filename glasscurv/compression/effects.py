@@ -17,7 +17,7 @@ from glasscurv._validation import (
     vector,
 )
 from glasscurv.compression.groups import disjoint_indices
-from glasscurv.compression.points import MovingPoint
+from glasscurv.compression.points import MovingPoint, mean_change
 from glasscurv.curvature.exponents import Groups
 
 
@@ -80,7 +80,7 @@ def predicted_changes(
     groups : mapping of str to slice or index array, optional
         Which parameters move together, such as ``network.weight_groups()``; by default all.
     samples : int
-        Movements δ∘s of every group, with random signs s; gradients are taken at θ ± δ∘s.
+        Movements δ∘s of every group, with random signs s; gradients are taken at θ ± δ∘s/√2.
     rng : None, int or Generator
         Source of the signs. The same seed gives the same result, bit for bit.
 
@@ -126,7 +126,7 @@ def predicted_changes(
         for _ in range(count):
             movement = delta * (2 * source.integers(0, 2, index.size) - 1)
             plus, minus = point.sides(gradient, f"for group {name!r}", index, movement)
-            changes[g] += movement @ (plus - minus) / 4 / count
+            changes[g] += mean_change(movement, plus, minus) / count
     return changes
 
 

@@ -12,6 +12,14 @@ from numpy.typing import ArrayLike
 from glasscurv._typing import FloatArray, Gradient
 from glasscurv._validation import NonFiniteError, refuse_nonfinite, returned_gradient
 
+NODE = math.sqrt(0.5)
+"""Where on a movement δ its gradients are taken.
+
+The mean change of the loss by ±δ is the integral of f(s) = δ·(g(θ + sδ) − g(θ − sδ))/2 from s = 0 to 1. Of the rules
+f(s)/(2s), all exact for an even growth and right on average for boundaries anywhere on the way, that at s² = ½ is exact
+for a cubic growth too.
+"""
+
 
 class MovingPoint:
     """The point that a user's callable gets: read-only, at θ but for some parameters, and reused.
@@ -51,7 +59,12 @@ class MovingPoint:
         return found.astype(np.float64)
 
     def sides(self, gradient: Gradient, where: str, index: Any, movement: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the entries at these indices of the gradients at θ + δ and θ − δ, where δ moves them alone."""
+        """Return the entries at these indices of the gradients at θ ± `NODE` δ, where δ moves them alone."""
         here = self._theta[index]
-        forth = self.gradient(gradient, where, index, here + movement)[index]
-        return forth, self.gradient(gradient, where, index, here - movement)[index]
+        forth = self.gradient(gradient, where, index, here + NODE * movement)[index]
+        return forth, self.gradient(gradient, where, index, here - NODE * movement)[index]
+
+
+def mean_change(movement: FloatArray, plus: FloatArray, minus: FloatArray) -> float:
+    """Return the mean change of the loss by a movement and its opposite, from the gradients of `MovingPoint.sides`."""
+    return float(movement @ (plus - minus)) / (4 * NODE)

@@ -24,7 +24,7 @@ from glasscurv._validation import (
     vector,
 )
 from glasscurv.compression.groups import disjoint_indices
-from glasscurv.compression.points import MovingPoint
+from glasscurv.compression.points import NODE, MovingPoint, mean_change
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT
 from glasscurv.curvature.exponents import Groups
 
@@ -323,7 +323,7 @@ def directional_quantization_changes(
     bits : (K,) sequence of int
         Numbers of bits to try, 2 to 16.
     samples : int
-        Movements δ per group and number of bits, uniform in ±q/2; gradients are taken at θ ± δ.
+        Movements δ per group and number of bits, uniform in ±q/2; gradients are taken at θ ± δ/√2.
     rng : None, int or Generator
         Source of the movements. The same seed gives the same result, bit for bit.
 
@@ -341,8 +341,10 @@ def directional_quantization_changes(
     Notes
     -----
     Costs 1 + 2 G K · samples evaluations. The diagonal Hessian at a point misses what the rows do together and what
-    lies between it and the grid's next value; with few bits that is nearly all. This has both, to the second order of
-    the gradient: δ·(g(θ + δ) − g(θ − δ))/4 is the mean change of ±δ where the gradient grows evenly on the way.
+    lies between it and the grid's next value; with few bits that is nearly all. This has both: with gradients g± at
+    θ ± δ/√2, the mean change by ±δ is δ·(g₊ − g₋)/(2√2), exact to fourth order in δ for a smooth loss and right on
+    average for boundaries anywhere on the way. `glass` comes from g₊ + g₋ − 2g, which with few bits is mostly the
+    smooth loss's cubic term and no glass.
 
     References
     ----------
@@ -374,9 +376,9 @@ def directional_quantization_changes(
                 length = float(np.linalg.norm(delta))
                 if length == 0:  # all weights are 0, and stay so
                     continue
-                hessian[g, k] += delta @ (plus - minus) / 4 / count
+                hessian[g, k] += mean_change(delta, plus, minus) / count
                 # Equation (9) with the nodes −1, 0, 1 along the unit direction δ/‖δ‖.
-                squares += float(delta @ (plus + minus - 2 * start[index])) ** 2 / (2 * length**3) / count
+                squares += float(delta @ (plus + minus - 2 * start[index])) ** 2 / (2 * NODE * length**3) / count
                 lengths += length**1.5 / count
             glass[g, k] = GLASS_LOSS_COEFFICIENT * math.sqrt(squares) * lengths
     return DirectionalChanges(hessian, glass, 1 + 2 * count * hessian.size)

@@ -25,6 +25,13 @@ def test_diagonal_quadratics_are_predicted_exactly(groups):
     np.testing.assert_allclose(predicted, measured, rtol=1e-12)
 
 
+def test_the_mean_of_a_movement_and_its_opposite_is_exact_to_fourth_order():
+    """f = Σ a x + b x² + c x⁴ without cross terms: signs average out, and gradients at δ/√2 integrate δ⁴ exactly."""
+    theta, to = np.zeros(12), np.linspace(0.5, 2, 12)
+    found = predicted_changes(lambda x: 1 + 2 * x + 4 * x**3, theta, to, samples=1, rng=0)
+    np.testing.assert_allclose(found, np.sum(to + to**2 + to**4), rtol=1e-12)
+
+
 def test_predictions_are_slope_and_mean_curvature_of_random_signs():
     """With a full Hessian the mean over all signs is that of the diagonal, which two weights show exactly."""
     H = np.array([[2.0, 3.0], [3.0, 4.0]])
