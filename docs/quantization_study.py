@@ -12,7 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
+from scipy.special import stdtrit
 
 import glasscurv as gc
 from glasscurv import compression
@@ -20,12 +22,33 @@ from glasscurv import compression
 NETWORKS = {"2 hidden layers": (64, 64, 64, 10), "3 hidden layers": (64, 64, 64, 64, 10)}
 STATES = ("before training", "after training")
 LOSSES = {"minibatch": 200, "full loss": None}
-BITS = tuple(range(2, 9))
+BITS = (2, 3, 4, 5, 6, 8)
 AVERAGES = (2, 2.5, 3, 3.5, 4, 5, 6, 8)
 SMALL = 1e-3
 LENGTHS = (SMALL, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-DIRECTIONS = (256, 32, 32, 32, 32, 32)  # the usual Hessian is that of the first: it gets as many as its rivals
+DIRECTIONS = (128, 16, 16, 16, 16, 16)  # most for the first, the usual Hessian
 PAIRS = 3  # random roundings δ and −δ, of which the first is traced from kink to kink
+BASE = {"grid": "layer", "scheme": "symmetric"}
+GRIDS = tuple(itertools.product(("layer", "unit"), ("symmetric", "affine")))
+HIDDEN = {name: [f"layer{k}" for k in range(1, len(layers) - 1)] for name, layers in NETWORKS.items()}
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+METHODS = {
+    "uniform": "uniform bits",
+    "squares": "squared error",
+    "hessian": "Hessian",
+    "|hessian|": "|Hessian|",
+    "own": "Hessian at own length",
+    "directional": "directional Hessian",
+    "|directional|": "|directional Hessian|",
+    "directional + 8c": "directional Hessian + (8c)",
+    "8a": "(8a)",
+    "8b": "(8b)",
+    "hessian + 8b": "Hessian + (8b)",
+    "nearest": "measured, nearest",
+    "pairs": "measured, ±δ",
+    "oracle": "best of all choices",
+}
 
 
 class Case(NamedTuple):
@@ -164,7 +187,7 @@ def rounding_rows(case, curvature, grid, scheme, found):
         for p, (name, part) in enumerate(zip(names, parts, strict=True)):
             row = {"grid": grid, "scheme": scheme, "layer": name, "bits": bits, "nearest": nearest[p]}
             row |= {kind: values[p] for kind, values in predicted.items()}
-            trace = grid == "layer" and scheme == "symmetric"
+            trace = grid == "layer" and scheme == "symmetric" and name != "all"
             rows.append(row | random_roundings(case, rounded.step, part, trace, source))
     return rows
 
@@ -192,7 +215,7 @@ def allocation_rows(case, curvature, per, found):
     tables |= {"nearest": nearest_table(case, groups), "pairs": pairs_table(case, groups)}
     sizes = [case.theta[part].size for part in groups.values()]
     totals = all_choices(case, groups) if len(groups) == 3 else {}
-    rows = []
+    rows, known = [], {}
     for average in AVERAGES:
         budget = int(average * sum(sizes))
         chosen = {"uniform": (int(average),) * len(sizes)}
@@ -201,10 +224,11 @@ def allocation_rows(case, curvature, per, found):
         if totals:
             fitting = [choice for choice in totals if np.dot(choice, sizes) <= budget]
             chosen["oracle"] = min(fitting, key=totals.__getitem__)
-        rows += [
-            {"per": per, "average": average, "method": method, **quality(case, groups, bits)}
-            for method, bits in chosen.items()
-        ]
+        for method, bits in chosen.items():
+            if bits not in known:
+                theta = compression.quantize(case.theta, dict(zip(groups, bits, strict=True)), groups).theta
+                known[bits] = quality(case, theta)
+            rows.append({"per": per, "average": average, "method": method} | known[bits])
     return rows
 
 
@@ -239,16 +263,14 @@ def all_choices(case, groups):
     return totals
 
 
-def quality(case, groups, bits):
-    """Return the losses and the validation accuracy with these numbers of bits, in order of the groups."""
-    theta = compression.quantize(case.theta, dict(zip(groups, bits, strict=True)), groups).theta
+def quality(case, theta):
+    """Return the losses and the validation accuracy."""
     X, y, X_validation, y_validation = case.data
     return {
         "batch": case.value(theta),
         "training": case.net.value(theta, X, y),
         "validation": case.net.value(theta, X_validation, y_validation),
         "accuracy": float(np.mean(case.net.predict(theta, X_validation) == y_validation)),
-        "bits": list(bits) if len(bits) < 5 else [],
     }
 
 
@@ -289,20 +311,15 @@ def run(task):
 def examine(case, units):
     """Do all of one case."""
     curvature, rounding, allocation = measure_curvature(case), [], []
-    for grid, scheme in itertools.product(("layer", "unit"), ("symmetric", "affine")):
+    for grid, scheme in GRIDS:
         found = None
         if grid == "layer" or (scheme == "symmetric" and units):
             found = directional(case, case.net.weight_groups(grid), scheme, 4 if grid == "layer" else 1)
             if scheme == "symmetric":
                 allocation += allocation_rows(case, curvature, grid, found)
-        rounding += rounding_rows(case, curvature, grid, scheme, found)
-    start = {
-        "batch": case.value(case.theta),
-        "training": case.net.value(case.theta, case.data.X, case.data.y),
-        "validation": case.net.value(case.theta, case.data.X_validation, case.data.y_validation),
-        "accuracy": float(np.mean(case.net.predict(case.theta, case.data.X_validation) == case.data.y_validation)),
-    }
-    return {"start": start, "rounding": rounding, "allocation": allocation}
+        if grid == "layer" or not isinstance(case.rows, slice):
+            rounding += rounding_rows(case, curvature, grid, scheme, found)
+    return {"start": quality(case, case.theta), "rounding": rounding, "allocation": allocation}
 
 
 def measure(seeds, workers):
@@ -313,6 +330,311 @@ def measure(seeds, workers):
         with ProcessPoolExecutor(workers) as pool:
             found = list(pool.map(run, tasks))
     return list(itertools.chain.from_iterable(found))
+
+
+# Numbers over seeds
+
+
+def select(records, table, **wanted):
+    """Return the rows of a table that have these values, with what the record says of itself."""
+    found = []
+    for record in records:
+        head = {name: record[name] for name in ("network", "seed", "state", "loss")}
+        found += [head | row for row in record[table] if all((head | row)[k] == v for k, v in wanted.items())]
+    return found
+
+
+def per_run(rows, name):
+    """Add a number up over the rows of each network and seed."""
+    sums = {}
+    for row in rows:
+        key = row["network"], row["seed"]
+        sums[key] = sums.get(key, 0.0) + row[name]
+    return np.array([sums[key] for key in sorted(sums)])
+
+
+def interval(values):
+    """Return the mean and half of its 95 % Student interval."""
+    if len(values) < 2:
+        return float(np.mean(values)), math.nan
+    half = stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(len(values))
+    return float(np.mean(values)), float(half)
+
+
+def ratio(above, below):
+    """Return the ratio of two means over runs and half of its interval, to first order in the deviations."""
+    value = float(np.mean(above) / np.mean(below))
+    return value, interval((above - value * below) / np.mean(below))[1]
+
+
+def factor(values, reference):
+    """Return the geometric mean of paired ratios and the ends of its interval."""
+    mean, half = interval(np.log(values / reference))
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+
+
+def change_ratio(records, predicted, measured, bits, layer=None, **wanted):
+    """Compare predicted and measured changes: layers one at a time, added up, or the row that is asked for."""
+    rows = select(records, "rounding", bits=bits, **wanted)
+    rows = [row for row in rows if (row["layer"] == layer if layer else row["layer"] != "all")]
+    return ratio(per_run(rows, predicted), per_run(rows, measured))
+
+
+# Tables
+
+
+def show(value, half, digits=2):
+    """A number with its interval, or a dash where the interval is as large as the number."""
+    if math.isnan(value) or (half >= abs(value) and value != 0):
+        return "–"
+    return f"{value:.{digits}f} ± {half:.{digits}f}" if abs(value) < 20 else f"{value:.0f} ± {half:.0f}"
+
+
+def small(value, half):
+    """A number of any size with its interval."""
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"({value / 10.0**exponent:.1f} ± {half / 10.0**exponent:.1f})·10{power}"
+
+
+def print_table(title, head, rows):
+    print(f"\n{title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(str(cell) for cell in row)} |")
+
+
+def mean_tables(records):
+    """Predicted over measured mean change of the loss."""
+    for layer, name in ((None, "one layer at a time"), ("all", "all layers at once")):
+        rows = []
+        for bits in BITS:
+            cells = [
+                show(*change_ratio(records, kind, "mean", bits, layer, **BASE, state=state, loss=loss))
+                for state, loss in itertools.product(STATES, LOSSES)
+                for kind in ("hessian", "own", "directional")
+            ]
+            rows.append([bits, *cells])
+        head = [f"{state} {loss} {kind}" for state in STATES for loss in LOSSES for kind in ("small", "own", "dir.")]
+        print_table(f"Predicted over measured mean change, {name}", ["bits", *head], rows)
+
+
+def glass_table(records):
+    """What the kinks do, in the layers that have any above them, and what was predicted of it."""
+    for state, loss in itertools.product(STATES, LOSSES):
+        rows = []
+        for bits in BITS:
+            found = select(records, "rounding", bits=bits, state=state, loss=loss, **BASE)
+            hidden = [row for row in found if row["layer"] in HIDDEN[row["network"]]]
+            runs = {name: per_run(hidden, name) for name in ("traced", "kinks", "random", "linear", "8a", "8b", "8c")}
+            count = per_run([row | {"one": 1} for row in hidden], "one")
+            rows.append(
+                [
+                    bits,
+                    small(*interval(runs["traced"] / count)),
+                    show(*ratio(100 * runs["kinks"], runs["traced"]), 0),
+                    small(*interval(math.sqrt(2 / math.pi) * runs["linear"] / count)),
+                    small(*interval(runs["random"] / count)),
+                    *(show(*ratio(runs[name], runs["random"]), 1) for name in ("8a", "8b", "8c")),
+                ]
+            )
+        head = ["bits", "mean change", "of it at kinks (%)", "linear", "kinks, random", "(8a)", "(8b)", "(8c)"]
+        print_table(f"Hidden layers one at a time, {state}, {loss}", head, rows)
+
+
+def grid_table(records):
+    """Grids side by side, all layers at once."""
+    for state in STATES:
+        rows = []
+        for (grid, scheme), bits in itertools.product(GRIDS, (2, 3, 4, 6, 8)):
+            wanted = {"grid": grid, "scheme": scheme, "state": state, "loss": "minibatch"}
+            found = select(records, "rounding", layer="all", bits=bits, **wanted)
+            nearest, mean = per_run(found, "nearest"), per_run(found, "mean")
+            cells = [small(*interval(mean)), show(*ratio(nearest, mean))]
+            for kind in ("hessian", "own", "directional"):
+                known = all(kind in row for row in found)
+                cells.append(show(*ratio(per_run(found, kind), mean)) if known else "")
+            rows.append([f"per {grid}, {scheme}", bits, *cells])
+        head = ["grid", "bits", "mean change", "nearest/mean", "Hessian/mean", "own/mean", "directional/mean"]
+        print_table(f"All layers at once, minibatch, {state}", head, rows)
+
+
+def allocation_table(records, per, loss, state, networks, reference):
+    """Training losses over those of a reference, paired by network and seed."""
+    rows = []
+    for method in METHODS:
+        cells = []
+        for average in AVERAGES:
+            value, low, high = allocation_factor(records, method, reference, average, per, loss, state, networks)
+            better = "**" if high < 1 else ""
+            cells.append("" if math.isnan(value) else f"{better}{value:.2f}{better} ({low:.2f}–{high:.2f})")
+        if any(cells):
+            rows.append([METHODS[method], *cells])
+    title = f"Training loss over that of {METHODS[reference]}, per {per}, {loss}, {state}, {', '.join(networks)}"
+    print_table(title, ["allocation", *map(str, AVERAGES)], rows)
+
+
+def allocation_factor(records, method, reference, average, per, loss, state, networks, name="training"):
+    wanted = {"average": average, "per": per, "loss": loss, "state": state}
+    runs = {}
+    for key in (method, reference):
+        rows = select(records, "allocation", method=key, **wanted)
+        rows = [row for row in rows if row["network"] in networks]
+        if not rows:
+            return math.nan, math.nan, math.nan
+        runs[key] = per_run(rows, name)
+    return factor(runs[method], runs[reference])
+
+
+def quality_table(records, per, loss, state, networks):
+    """Training loss (geometric mean) and validation accuracy."""
+    rows = []
+    for method in METHODS:
+        cells = []
+        for average in AVERAGES:
+            found = select(records, "allocation", method=method, average=average, per=per, loss=loss, state=state)
+            found = [row for row in found if row["network"] in networks]
+            if found:
+                value = math.exp(np.mean(np.log(per_run(found, "training"))))
+                accuracy, half = interval(100 * per_run(found, "accuracy"))
+                cells.append(f"{value:.2g}, {accuracy:.1f} ± {half:.1f}")
+        if cells:
+            rows.append([METHODS[method], *cells])
+    title = f"Training loss, validation accuracy (%), per {per}, {loss}, {state}, {', '.join(networks)}"
+    print_table(title, ["allocation", *map(str, AVERAGES)], rows)
+
+
+def print_tables(records):
+    mean_tables(records)
+    glass_table(records)
+    grid_table(records)
+    both = tuple(NETWORKS)
+    for per, loss, state, networks in (
+        ("layer", "minibatch", STATES[0], both),
+        ("layer", "full loss", STATES[0], both),
+        ("layer", "minibatch", STATES[1], both),
+        ("layer", "full loss", STATES[1], both),
+        ("unit", "minibatch", STATES[1], both),
+        ("unit", "full loss", STATES[1], both[:1]),
+    ):
+        quality_table(records, per, loss, state, networks)
+        for reference in ("uniform", "hessian", "|hessian|"):
+            allocation_table(records, per, loss, state, networks, reference)
+
+
+# Figures
+
+
+def axes_grid(rows, columns, size, **options):
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
+    for ax in axes.flat:
+        ax.set_yscale("log")
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def draw(ax, x, points, style, label, shift=0.0):
+    """Draw numbers with intervals (low, value, high) where they are known to be above 0."""
+    kept = [(a + shift, *point) for a, point in zip(x, points, strict=True) if point[0] > 0]
+    if kept:
+        a, low, value, high = np.array(kept).T
+        ax.errorbar(a, value, [value - low, high - value], **style, label=label, ms=5, lw=1.8, elinewidth=1)
+
+
+def around(value, half):
+    return value - half, value, value + half
+
+
+def plot_mean(records, path):
+    """Predicted over measured mean change, for layers one at a time and for all at once."""
+    figure, axes = axes_grid(2, 2, (10, 7.5), sharex=True, sharey=True)
+    kinds = {"hessian": "Hessian, length 0.001", "own": "Hessian, own length", "directional": "directional Hessian"}
+    for row, (layer, what) in zip(axes, ((None, "one layer at a time"), ("all", "all layers at once")), strict=True):
+        for ax, state in zip(row, STATES, strict=True):
+            ax.axhline(1, color="black", lw=1)
+            for k, (kind, name) in enumerate(kinds.items()):
+                for loss, dashes, shift in (("minibatch", "--", -0.06), ("full loss", "-", 0.06)):
+                    wanted = BASE | {"state": state, "loss": loss}
+                    points = [around(*change_ratio(records, kind, "mean", bits, layer, **wanted)) for bits in BITS]
+                    style = {"color": COLOURS[k], "marker": MARKERS[k], "ls": dashes}
+                    draw(ax, BITS, points, style, f"{name}, {loss}", shift + 0.12 * (k - 1))
+            ax.set_title(f"{what}, {state}", fontsize=12)
+    for ax in axes[-1]:
+        ax.set_xlabel("bits per weight")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("predicted / measured\nmean change of the loss")
+    save(figure, axes[0, 0], path, 3)
+
+
+def plot_glass(records, path):
+    """What rounding one hidden layer does to the loss, and the glass in it."""
+    figure, axes = axes_grid(2, 2, (10, 7.5), sharex=True, sharey="row")
+    names = {
+        "absolute": "measured mean |change|",
+        "linear": "linear part, predicted mean |g·δ|",
+        "kinks": "measured at kinks, |mean|",
+        "random": "measured at kinks, random part",
+        "8c": "(8c)",
+        "8b": "(8b)",
+        "8a": "(8a)",
+    }
+    for row, state in zip(axes, STATES, strict=True):
+        for ax, loss in zip(row, LOSSES, strict=True):
+            for k, (name, label) in enumerate(names.items()):
+                points = [hidden_mean(records, name, bits, state, loss) for bits in BITS]
+                dashes = "--" if name.startswith("8") or name == "linear" else "-"
+                draw(ax, BITS, points, {"color": COLOURS[k], "marker": MARKERS[k], "ls": dashes}, label)
+            ax.set_title(f"{state}, {loss}", fontsize=12)
+    for ax in axes[-1]:
+        ax.set_xlabel("bits per weight")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("change of the loss\n(mean over hidden layers)")
+    save(figure, axes[0, 0], path, 4)
+
+
+def hidden_mean(records, name, bits, state, loss):
+    """Return the mean over runs of what rounding one hidden layer does, with its interval."""
+    rows = select(records, "rounding", bits=bits, state=state, loss=loss, **BASE)
+    rows = [row | {"one": 1} for row in rows if row["layer"] in HIDDEN[row["network"]]]
+    value, half = interval(per_run(rows, name) / per_run(rows, "one"))
+    value = abs(value)
+    if name == "linear":
+        value, half = math.sqrt(2 / math.pi) * value, math.sqrt(2 / math.pi) * half
+    return around(value, half)
+
+
+def plot_allocations(records, path):
+    """Training loss of the allocations over that of uniform bits, paired."""
+    panels = (
+        ("layer", "full loss", tuple(NETWORKS), "bits per layer, full loss, both networks"),
+        ("unit", "minibatch", tuple(NETWORKS), "bits per unit, minibatch, both networks"),
+        ("unit", "full loss", tuple(NETWORKS)[:1], f"bits per unit, full loss, {next(iter(NETWORKS))}"),
+    )
+    figure, axes = axes_grid(1, 3, (14, 5.6), sharex=True)
+    shown = ("squares", "hessian", "|hessian|", "8b", "directional + 8c", "pairs", "nearest")
+    for ax, (per, loss, networks, title) in zip(axes[0], panels, strict=True):
+        ax.axhline(1, color="black", lw=1)
+        for k, method in enumerate(shown):
+            points = []
+            for average in AVERAGES:
+                found = allocation_factor(records, method, "uniform", average, per, loss, STATES[1], networks)
+                points.append((found[1], found[0], found[2]))
+            style = {"color": COLOURS[k], "marker": MARKERS[k], "ls": "--" if method == "nearest" else "-"}
+            draw(ax, range(len(AVERAGES)), points, style, METHODS[method], 0.08 * (k - 3))
+        ax.set_title(title, fontsize=12)
+        ax.set_xticks(range(len(AVERAGES)), [f"{average:g}" for average in AVERAGES])
+        ax.set_xlabel("average bits per weight")
+    axes[0, 0].set_ylabel("training loss / that with uniform bits")
+    save(figure, axes[0, 0], path, 4)
+
+
+def save(figure, ax, path, columns):
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=11)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
@@ -326,3 +648,8 @@ if __name__ == "__main__":
     path = options.folder / "quantization.json"
     if not options.tables:
         path.write_text(json.dumps(measure(options.seeds, options.workers)))
+    found = json.loads(path.read_text())
+    print_tables(found)
+    plot_mean(found, options.folder / "quantization-mean.png")
+    plot_glass(found, options.folder / "quantization-glass.png")
+    plot_allocations(found, options.folder / "quantization-bits.png")
