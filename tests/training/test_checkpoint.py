@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import glasscurv as gc
-from glasscurv.training import checkpoint as module
+from glasscurv.training import files as module
 
 ROOT = Path(__file__).parent.parent.parent
 NET = gc.MLP((2, 5, 3))
@@ -67,6 +67,30 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_order(tmp_path, sto
     assert resumed.theta.tobytes() == expected.theta.tobytes()
     assert history.to_dict() == whole.to_dict()
     assert (tmp_path / "run").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 7, 11])
+def test_a_run_that_prunes_as_it_goes_on_keeps_its_mask(tmp_path, stop):
+    def pruned(path, **options):
+        optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+
+        def callback(record):
+            size = abs(record.theta)
+            optimizer.mask = size >= np.quantile(size, 0.2 * record.epoch)
+
+        settings = {"epochs": 4, "batch_size": 16, "rng": 2, "progress": False, "callback": callback, **options}
+        return gc.train(NET, optimizer, X, Y, checkpoint=path, **settings), optimizer
+
+    whole, expected = pruned(tmp_path / "whole")
+    pruned(tmp_path / "run", epochs=None, steps=stop)
+    history, resumed = pruned(tmp_path / "run")
+    assert (tmp_path / "run").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert history.to_dict() == whole.to_dict()
+    assert resumed.theta.tobytes() == expected.theta.tobytes()
+    assert resumed.mask.tobytes() == expected.mask.tobytes()
+    assert np.count_nonzero(resumed.mask) < 0.3 * resumed.mask.size
+    saved = gc.load_checkpoint(tmp_path / "run").optimizer_state["arrays"]
+    assert np.array_equal(saved["theta"] != 0, saved["mask"])
 
 
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):
@@ -381,8 +405,8 @@ def test_files_of_other_programs_are_refused_and_left_alone(tmp_path):
 
 def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     path = tmp_path / "run"
-    module._write(path, {}, {"format": "glasscurv checkpoint 0"})
-    with pytest.raises(ValueError, match="its format is not 'glasscurv checkpoint 1'"):
+    module.write(path, "glasscurv checkpoint 0", {}, {})
+    with pytest.raises(ValueError, match="its format is neither 'glasscurv checkpoint 1' nor 'glasscurv compressed"):
         gc.load_checkpoint(path)
 
 
