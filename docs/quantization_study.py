@@ -37,10 +37,10 @@ METHODS = {
     "uniform": "uniform bits",
     "squares": "squared error",
     "hessian": "Hessian",
-    "|hessian|": "|Hessian|",
+    "|hessian|": "absolute Hessian",
     "own": "Hessian at own length",
     "directional": "directional Hessian",
-    "|directional|": "|directional Hessian|",
+    "|directional|": "absolute directional Hessian",
     "directional + 8c": "directional Hessian + (8c)",
     "8a": "(8a)",
     "8b": "(8b)",
@@ -475,16 +475,15 @@ def allocation_table(records, per, loss, state, networks, reference):
     print_table(title, ["allocation", *map(str, AVERAGES)], rows)
 
 
-def allocation_factor(records, method, reference, average, per, loss, state, networks, name="training"):
+def allocation_factor(records, method, reference, average, per, loss, state, networks):
     wanted = {"average": average, "per": per, "loss": loss, "state": state}
-    runs = {}
-    for key in (method, reference):
-        rows = select(records, "allocation", method=key, **wanted)
-        rows = [row for row in rows if row["network"] in networks]
-        if not rows:
-            return math.nan, math.nan, math.nan
-        runs[key] = per_run(rows, name)
-    return factor(runs[method], runs[reference])
+    rows = [row for row in select(records, "allocation", **wanted) if row["network"] in networks]
+    above = [row for row in rows if row["method"] == method]
+    runs = {(row["network"], row["seed"]) for row in above}  # the best of all choices is known for one network only
+    below = [row for row in rows if row["method"] == reference and (row["network"], row["seed"]) in runs]
+    if not above:
+        return math.nan, math.nan, math.nan
+    return factor(per_run(above, "training"), per_run(below, "training"))
 
 
 def quality_table(records, per, loss, state, networks):
