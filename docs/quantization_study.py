@@ -335,13 +335,14 @@ def measure(seeds, workers):
 # Numbers over seeds
 
 
-def select(records, table, **wanted):
-    """Return the rows of a table that have these values, with what the record says of itself."""
-    found = []
-    for record in records:
-        head = {name: record[name] for name in ("network", "seed", "state", "loss")}
-        found += [head | row for row in record[table] if all((head | row)[k] == v for k, v in wanted.items())]
-    return found
+def flatten(records, table):
+    """Return the rows of a table, with what each record says of itself."""
+    head = ("network", "seed", "state", "loss")
+    return [{name: record[name] for name in head} | row for record in records for row in record[table]]
+
+
+def select(rows, **wanted):
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
 def per_run(rows, name):
@@ -375,7 +376,7 @@ def factor(values, reference):
 
 def change_ratio(records, predicted, measured, bits, layer=None, **wanted):
     """Compare predicted and measured changes: layers one at a time, added up, or the row that is asked for."""
-    rows = select(records, "rounding", bits=bits, **wanted)
+    rows = select(records["rounding"], bits=bits, **wanted)
     rows = [row for row in rows if (row["layer"] == layer if layer else row["layer"] != "all")]
     return ratio(per_run(rows, predicted), per_run(rows, measured))
 
@@ -405,27 +406,27 @@ def print_table(title, head, rows):
         print(f"| {' | '.join(str(cell) for cell in row)} |")
 
 
-def mean_tables(records):
+def mean_table(records, loss):
     """Predicted over measured mean change of the loss."""
     for layer, name in ((None, "one layer at a time"), ("all", "all layers at once")):
         rows = []
         for bits in BITS:
             cells = [
                 show(*change_ratio(records, kind, "mean", bits, layer, **BASE, state=state, loss=loss))
-                for state, loss in itertools.product(STATES, LOSSES)
-                for kind in ("hessian", "own", "directional")
+                for state, kind in itertools.product(STATES, ("hessian", "own", "directional"))
             ]
             rows.append([bits, *cells])
-        head = [f"{state} {loss} {kind}" for state in STATES for loss in LOSSES for kind in ("small", "own", "dir.")]
-        print_table(f"Predicted over measured mean change, {name}", ["bits", *head], rows)
+        kinds = ("length 0.001", "own length", "directional")
+        head = [f"{state}: {kind}" for state, kind in itertools.product(STATES, kinds)]
+        print_table(f"Predicted over measured mean change, {loss}, {name}", ["bits", *head], rows)
 
 
 def glass_table(records):
     """What the kinks do, in the layers that have any above them, and what was predicted of it."""
-    for state, loss in itertools.product(STATES, LOSSES):
-        rows = []
+    for state in STATES:
+        rows, loss = [], "minibatch"
         for bits in BITS:
-            found = select(records, "rounding", bits=bits, state=state, loss=loss, **BASE)
+            found = select(records["rounding"], bits=bits, state=state, loss=loss, **BASE)
             hidden = [row for row in found if row["layer"] in HIDDEN[row["network"]]]
             runs = {name: per_run(hidden, name) for name in ("traced", "kinks", "random", "linear", "8a", "8b", "8c")}
             count = per_run([row | {"one": 1} for row in hidden], "one")
@@ -445,19 +446,18 @@ def glass_table(records):
 
 def grid_table(records):
     """Grids side by side, all layers at once."""
-    for state in STATES:
-        rows = []
-        for (grid, scheme), bits in itertools.product(GRIDS, (2, 3, 4, 6, 8)):
-            wanted = {"grid": grid, "scheme": scheme, "state": state, "loss": "minibatch"}
-            found = select(records, "rounding", layer="all", bits=bits, **wanted)
-            nearest, mean = per_run(found, "nearest"), per_run(found, "mean")
-            cells = [small(*interval(mean)), show(*ratio(nearest, mean))]
-            for kind in ("hessian", "own", "directional"):
-                known = all(kind in row for row in found)
-                cells.append(show(*ratio(per_run(found, kind), mean)) if known else "")
-            rows.append([f"per {grid}, {scheme}", bits, *cells])
-        head = ["grid", "bits", "mean change", "nearest/mean", "Hessian/mean", "own/mean", "directional/mean"]
-        print_table(f"All layers at once, minibatch, {state}", head, rows)
+    rows = []
+    for (grid, scheme), bits in itertools.product(GRIDS, (2, 3, 4, 6)):
+        wanted = {"grid": grid, "scheme": scheme, "state": STATES[1], "loss": "minibatch"}
+        found = select(records["rounding"], layer="all", bits=bits, **wanted)
+        nearest, mean = per_run(found, "nearest"), per_run(found, "mean")
+        cells = [small(*interval(mean)), show(*ratio(nearest, mean))]
+        for kind in ("hessian", "own", "directional"):
+            known = all(kind in row for row in found)
+            cells.append(show(*ratio(per_run(found, kind), mean)) if known else "")
+        rows.append([f"per {grid}, {scheme}", bits, *cells])
+    head = ["grid", "bits", "mean change", "nearest/mean", "length 0.001/mean", "own length/mean", "directional/mean"]
+    print_table(f"All layers at once, minibatch, {STATES[1]}", head, rows)
 
 
 def allocation_table(records, per, loss, state, networks, reference):
@@ -465,19 +465,19 @@ def allocation_table(records, per, loss, state, networks, reference):
     rows = []
     for method in METHODS:
         cells = []
-        for average in AVERAGES:
+        for average in AVERAGES[1:] if method != reference else ():
             value, low, high = allocation_factor(records, method, reference, average, per, loss, state, networks)
             better = "**" if high < 1 else ""
             cells.append("" if math.isnan(value) else f"{better}{value:.2f}{better} ({low:.2f}–{high:.2f})")
         if any(cells):
             rows.append([METHODS[method], *cells])
     title = f"Training loss over that of {METHODS[reference]}, per {per}, {loss}, {state}, {', '.join(networks)}"
-    print_table(title, ["allocation", *map(str, AVERAGES)], rows)
+    print_table(title, ["allocation", *map(str, AVERAGES[1:])], rows)
 
 
 def allocation_factor(records, method, reference, average, per, loss, state, networks):
     wanted = {"average": average, "per": per, "loss": loss, "state": state}
-    rows = [row for row in select(records, "allocation", **wanted) if row["network"] in networks]
+    rows = [row for row in select(records["allocation"], **wanted) if row["network"] in networks]
     above = [row for row in rows if row["method"] == method]
     runs = {(row["network"], row["seed"]) for row in above}  # the best of all choices is known for one network only
     below = [row for row in rows if row["method"] == reference and (row["network"], row["seed"]) in runs]
@@ -492,7 +492,7 @@ def quality_table(records, per, loss, state, networks):
     for method in METHODS:
         cells = []
         for average in AVERAGES:
-            found = select(records, "allocation", method=method, average=average, per=per, loss=loss, state=state)
+            found = select(records["allocation"], method=method, average=average, per=per, loss=loss, state=state)
             found = [row for row in found if row["network"] in networks]
             if found:
                 value = math.exp(np.mean(np.log(per_run(found, "training"))))
@@ -505,17 +505,15 @@ def quality_table(records, per, loss, state, networks):
 
 
 def print_tables(records):
-    mean_tables(records)
+    mean_table(records, "full loss")
     glass_table(records)
     grid_table(records)
-    both = tuple(NETWORKS)
+    both, first = tuple(NETWORKS), tuple(NETWORKS)[:1]
     for per, loss, state, networks in (
-        ("layer", "minibatch", STATES[0], both),
         ("layer", "full loss", STATES[0], both),
-        ("layer", "minibatch", STATES[1], both),
         ("layer", "full loss", STATES[1], both),
         ("unit", "minibatch", STATES[1], both),
-        ("unit", "full loss", STATES[1], both[:1]),
+        ("unit", "full loss", STATES[1], first),
     ):
         quality_table(records, per, loss, state, networks)
         for reference in ("uniform", "hessian", "|hessian|"):
@@ -595,7 +593,7 @@ def plot_glass(records, path):
 
 def hidden_mean(records, name, bits, state, loss):
     """Return the mean over runs of what rounding one hidden layer does, with its interval."""
-    rows = select(records, "rounding", bits=bits, state=state, loss=loss, **BASE)
+    rows = select(records["rounding"], bits=bits, state=state, loss=loss, **BASE)
     rows = [row | {"one": 1} for row in rows if row["layer"] in HIDDEN[row["network"]]]
     value, half = interval(per_run(rows, name) / per_run(rows, "one"))
     value = abs(value)
@@ -647,7 +645,8 @@ if __name__ == "__main__":
     path = options.folder / "quantization.json"
     if not options.tables:
         path.write_text(json.dumps(measure(options.seeds, options.workers)))
-    found = json.loads(path.read_text())
+    saved = json.loads(path.read_text())
+    found = {table: flatten(saved, table) for table in ("rounding", "allocation")}
     print_tables(found)
     plot_mean(found, options.folder / "quantization-mean.png")
     plot_glass(found, options.folder / "quantization-glass.png")
