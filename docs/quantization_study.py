@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 from scipy.special import stdtrit
 
 import glasscurv as gc
@@ -588,7 +589,7 @@ def plot_glass(records, path):
         ax.set_xlabel("bits per weight")
     for ax in axes[:, 0]:
         ax.set_ylabel("change of the loss\n(mean over hidden layers)")
-    save(figure, axes[0, 0], path, 4)
+    save(figure, axes[1, 0], path, 4)
 
 
 def hidden_mean(records, name, bits, state, loss):
@@ -615,13 +616,16 @@ def plot_allocations(records, path):
         ax.axhline(1, color="black", lw=1)
         for k, method in enumerate(shown):
             points = []
-            for average in AVERAGES:
+            for average in AVERAGES[1:]:
                 found = allocation_factor(records, method, "uniform", average, per, loss, STATES[1], networks)
                 points.append((found[1], found[0], found[2]))
-            style = {"color": COLOURS[k], "marker": MARKERS[k], "ls": "--" if method == "nearest" else "-"}
-            draw(ax, range(len(AVERAGES)), points, style, METHODS[method], 0.08 * (k - 3))
+            style = {"color": COLOURS[k], "marker": MARKERS[k], "ls": "none"}
+            draw(ax, range(len(AVERAGES) - 1), points, style, METHODS[method], 0.1 * (k - 3))
         ax.set_title(title, fontsize=12)
-        ax.set_xticks(range(len(AVERAGES)), [f"{average:g}" for average in AVERAGES])
+        ax.set_xticks(range(len(AVERAGES) - 1), [f"{average:g}" for average in AVERAGES[1:]])
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("average bits per weight")
     axes[0, 0].set_ylabel("training loss / that with uniform bits")
     save(figure, axes[0, 0], path, 4)
