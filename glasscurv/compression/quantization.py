@@ -193,7 +193,8 @@ def expected_quantization_change(
     The Hessian's term is the mean of the change, the glass the mean of the absolute value of a change of either sign:
     which of them matters depends on whether many roundings are averaged or one is feared. The roots of (8b) and (8c)
     are taken of means, which is above the mean of the roots by little when many weights are rounded. Take h from
-    differences of gradients over distances such as q: a Hessian from tiny ones does not see what lies within a step.
+    differences of gradients over distances such as q, with this group alone moving: a Hessian from tiny ones does not
+    see what lies within a long step, and where all weights move as far it is that of another place.
 
     References
     ----------
@@ -340,9 +341,10 @@ def directional_quantization_changes(
 
     Notes
     -----
-    Costs 1 + 2 G K · samples evaluations. The diagonal Hessian at a point misses what the rows do together and what
-    lies between it and the grid's next value; with few bits that is nearly all. This has both, to the second order of
-    the gradient: δ·(g(θ + δ) − g(θ − δ))/4 is the mean change of ±δ where the gradient grows evenly on the way.
+    Costs 1 + 2 G K · samples evaluations. The diagonal Hessian at a point misses what lies between it and the
+    grid's next value; in trained networks with few bits that is nearly all. This has it, to the second order of the
+    gradient: δ·(g(θ + δ) − g(θ − δ))/4 is the mean change of ±δ where the gradient grows evenly on the way. `glass`
+    contains what a smooth loss bends over a long movement, and is the glass only where movements are short.
 
     References
     ----------
