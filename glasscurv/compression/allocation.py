@@ -74,6 +74,9 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: S
 
     Notes
     -----
+    A group with a negative change at few bits gets few bits, however large the budget. The sign of a Hessian or of a
+    measured change from few rows is often wrong: give absolute values, or add the glass, which is positive.
+
     This is the multiple-choice knapsack problem, solved exactly by dynamic programming over the groups: of all partial
     choices only those are kept which no other beats in both size and change, and which a lower bound for the groups to
     come (the linear relaxation) does not rule out. A thousand groups take a second, unless the changes of many groups

@@ -193,7 +193,8 @@ def expected_quantization_change(
     The Hessian's term is the mean of the change, the glass the mean of the absolute value of a change of either sign:
     which of them matters depends on whether many roundings are averaged or one is feared. The roots of (8b) and (8c)
     are taken of means, which is above the mean of the roots by little when many weights are rounded. Take h from
-    differences of gradients over distances such as q: a Hessian from tiny ones does not see what lies within a step.
+    differences of gradients over distances such as q, with this group alone moving: a Hessian from tiny ones does not
+    see what lies within a long step, and where all weights move as far it is that of another place.
 
     References
     ----------
@@ -340,11 +341,11 @@ def directional_quantization_changes(
 
     Notes
     -----
-    Costs 1 + 2 G K · samples evaluations. The diagonal Hessian at a point misses what the rows do together and what
-    lies between it and the grid's next value; with few bits that is nearly all. This has both: with gradients g± at
-    θ ± δ/√2, the mean change by ±δ is δ·(g₊ − g₋)/(2√2), exact to fourth order in δ for a smooth loss and right on
-    average for boundaries anywhere on the way. `glass` comes from g₊ + g₋ − 2g, which with few bits is mostly the
-    smooth loss's cubic term and no glass.
+    Costs 1 + 2 G K · samples evaluations. The diagonal Hessian at a point misses what lies between it and the grid's
+    next value; in trained networks with few bits that is nearly all. This has it: with gradients g± at θ ± δ/√2, the
+    mean change by ±δ is δ·(g₊ − g₋)/(2√2), exact to fourth order in δ for a smooth loss and right on average for
+    boundaries anywhere on the way. `glass` comes from g₊ + g₋ − 2g, which over long movements is mostly the smooth
+    loss's cubic term: it is the glass only where movements are short.
 
     References
     ----------
