@@ -54,7 +54,7 @@ from paper_checks import digits
 from paper_checks.figures import BLUE, GREEN, GREY, ORANGE, note, panels
 from paper_checks.hinges import BLOCK, draw_landscapes, glass_changes
 from paper_checks.movements import Task
-from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
+from paper_checks.outcome import Finding, Outcome, Settings, mean_finding, ratio_finding
 
 CLAIM = "Rounding costs Σ h q²/24 and a mean of the kinks; gradients on the way predict both"
 SOURCE = "theory 9; new"
@@ -68,7 +68,7 @@ ROW_SUMS = 8 / 12**0.75
 SIZE, HINGES, LANDSCAPES, ROUNDINGS = 32, 400, 10_000, 2500
 """Weights and hinges of the toys; landscapes for each model of the glass; roundings for the Hessian's term."""
 
-NETWORKS, ROWS, SAMPLES, BITS = 16, 100, 4, (2, 3, 4, 6)
+NETWORKS, ROWS, SAMPLES, BITS = 24, 100, 4, (2, 3, 4, 6)
 """Networks; images of a minibatch; movements ±δ for each layer and number of bits."""
 
 
@@ -171,36 +171,37 @@ def _changes(toy: gc.RandomHinges, count: int, rng: np.random.Generator) -> Arra
 def _network(rng: np.random.Generator) -> Rounding:
     net = digits.network()
     theta, task = digits.parameters(net, "trained", rng), Task(net, *digits.minibatch(ROWS, rng))
-    every = net.weight_groups().items()
-    rows = [[_layer(theta, task, {name: group}, bits, rng) for bits in BITS] for name, group in every]
+    rows = [_layer(theta, task, {name: group}, rng) for name, group in net.weight_groups().items()]
     return Rounding(*np.moveaxis(np.array(rows), -1, 0))
 
 
-def _layer(theta: Array, task: Task, groups: dict[str, slice], bits: int, rng: np.random.Generator) -> list[float]:
-    """Return the numbers of one layer, in the order of `Rounding`; one set of movements serves all."""
-    rounded = gc.compression.quantize(theta, bits, groups)
-    (step,), (group,) = rounded.scale.values(), groups.values()
-    seed = int(rng.integers(2**32))
-    found = gc.compression.directional_quantization_changes(
-        task.gradient, theta, groups, (bits,), samples=SAMPLES, rng=seed
-    )
-    # The same seed draws the same movements. Others would be as right, but chance would not be the same.
-    deltas = np.zeros((SAMPLES, theta.size))
-    deltas[:, group] = _uniform(rounded.step[group], SAMPLES, np.random.default_rng(seed))
-    losses = [task.value(theta + sign * delta) for delta in deltas for sign in (1, -1)]
-    curvatures = [delta * task.net.hessian_vector(theta, delta, task.X, task.y) for delta in deltas]
-    hessian = 12 * np.mean(curvatures, axis=0) / step**2
-    glass = np.array([task.glass_changes(theta, delta) for delta in deltas])
-    random = np.sqrt(np.mean(np.square(glass[:, 0] - glass[:, 1])) / 2)
-    return [
-        float(np.mean(losses)) - task.value(theta),
-        gc.compression.expected_quantization_change(rounded.step, hessian),
-        float(found.hessian[0, 0]),
-        float(glass.mean()),
-        float(random),
-        float(found.glass[0, 0]) / np.sqrt(3) / gc.GLASS_LOSS_COEFFICIENT,
-        float(np.mean(np.square(rounded.theta - theta)[group]) * 12 / step**2),
-    ]
+def _layer(theta: Array, task: Task, groups: dict[str, slice], rng: np.random.Generator) -> list[list[float]]:
+    """Return the numbers of one layer for every number of bits, in the order of `Rounding`."""
+    (group,) = groups.values()
+    # The same seed draws the library's movements. Others would be as right, but chance would not be the same.
+    seed, shares = int(rng.integers(2**32)), np.zeros((SAMPLES, theta.size))
+    shares[:, group] = _uniform(np.ones(group.stop - group.start), SAMPLES, np.random.default_rng(seed))
+    products = [share * task.net.hessian_vector(theta, share, task.X, task.y) for share in shares]
+    hessian, start = 12 * np.mean(products, axis=0), task.value(theta)
+    rows = []
+    for bits in BITS:
+        rounded = gc.compression.quantize(theta, bits, groups)
+        found = gc.compression.directional_quantization_changes(
+            task.gradient, theta, groups, (bits,), samples=SAMPLES, rng=seed
+        )
+        deltas = rounded.step * shares
+        glass = np.array([task.glass_changes(theta, delta) for delta in deltas])
+        row = (
+            np.mean([task.value(theta + sign * delta) for delta in deltas for sign in (1, -1)]) - start,
+            gc.compression.expected_quantization_change(rounded.step, hessian),
+            found.hessian[0, 0],
+            glass.mean(),
+            np.sqrt(np.mean(np.square(glass[:, 0] - glass[:, 1])) / 2),
+            found.glass[0, 0] / np.sqrt(3) / gc.GLASS_LOSS_COEFFICIENT,
+            np.mean(np.square((rounded.theta - theta)[group] / rounded.step[group])) * 12,
+        )
+        rows.append([float(number) for number in row])
+    return rows
 
 
 def _on_networks(every: Rounding) -> list[Finding]:
@@ -222,15 +223,15 @@ def _on_networks(every: Rounding) -> list[Finding]:
         (errors, 2, layers, every.errors, ones, 0.95, {"relation": "<="}),
     )
     return [
-        mean_finding(f"{bits} bits, {name}", bound, _shares(above, below, part, bits), **options)
+        ratio_finding(f"{bits} bits, {name}", bound, *_sums(above, below, part, bits), **options)
         for name, bits, part, above, below, bound, options in rows
         if bits in BITS
     ]
 
 
-def _shares(above: Array, below: Array, layers: slice, bits: int) -> Array:
+def _sums(above: Array, below: Array, layers: slice, bits: int) -> tuple[Array, Array]:
     at = (slice(None), layers, BITS.index(bits))
-    return np.asarray(above[at].sum(axis=1) / below[at].sum(axis=1))
+    return above[at].sum(axis=1), below[at].sum(axis=1)
 
 
 def _figure(every: Rounding) -> Figure:
@@ -242,12 +243,10 @@ def _figure(every: Rounding) -> Figure:
         ("gradients along the step", every.along, ORANGE, "^"),
     )
     for ax, layers in zip(axes, (slice(0, 2), slice(2, 3)), strict=True):
-        below = every.measured[:, layers].sum(axis=1)
         for shift, (label, above, colour, marker) in zip((-0.1, 0, 0.1), kinds, strict=True):
-            ratios = above[:, layers].sum(axis=1) / below
-            bars = half_width(ratios)
-            place = np.array(BITS) + shift
-            ax.errorbar(place, ratios.mean(axis=0), bars, fmt=marker, color=colour, capsize=3, label=label)
+            found = [ratio_finding(label, 1.0, *_sums(above, every.measured, layers, bits)) for bits in BITS]
+            heights, bars = [each.measurement for each in found], [each.interval for each in found]
+            ax.errorbar(np.array(BITS) + shift, heights, bars, fmt=marker, color=colour, capsize=3, label=label)
         ax.axhline(1, color=GREY, lw=1.5)
         ax.set_xticks(BITS)
         ax.set_ylim(0, 1.3)
