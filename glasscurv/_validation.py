@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from glasscurv._typing import FloatArray, RngLike
 
@@ -61,6 +61,18 @@ def nonnegative_vector(value: ArrayLike, name: str, size: int) -> FloatArray:
         first = int(np.argmax(array < 0))
         raise ValueError(f"{name} must be ≥ 0, got {array[first]} at index {first}")
     return array
+
+
+def mask_vector(value: ArrayLike, name: str, size: int) -> NDArray[np.bool_]:
+    """Return a (size,) array of booleans, not all False; 0 and 1 are no booleans."""
+    array = np.asarray(value)
+    if array.dtype != np.bool_:
+        raise TypeError(f"{name} must be booleans, True for what is kept, got dtype {array.dtype}")
+    if array.shape != (size,):
+        raise ValueError(f"{name} must have shape ({size},), got {array.shape}")
+    if not array.any():
+        raise ValueError(f"{name} must keep something, got {size} times False")
+    return np.ascontiguousarray(array)
 
 
 def matrix(value: ArrayLike, name: str, columns: int | None = None) -> FloatArray:

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import itertools
 import json
 import signal
 import sys
@@ -21,6 +22,9 @@ LR = 0.05
 # The steps that fail: the first, an early one, and later ones of two kinds (an optimizer may measure in some only).
 STEPS = [1, 4, 12, 13]
 RATES = LR * np.array([1.0, 0.25, 0.5, 2.0, 1.5, 0.75])
+# Every choice of at least one parameter, and one of them for tests of one.
+MASKS = np.array(list(itertools.product([False, True], repeat=6)))[1:]
+KEPT = np.array([True, False, True, True, False, True])
 # Another value for every option of every optimizer.
 ALTERED = {
     "momentum": 0.25,
@@ -101,6 +105,17 @@ NON_FINITE = {
     "nan loss": lambda loss, gradient: (np.nan, gradient),
     "infinite loss": lambda loss, gradient: (np.inf, gradient),
 }
+
+
+UNUSABLE_MASKS = [
+    ([1, 0, 1, 1, 0, 1], TypeError, "mask must be booleans, True for what is kept, got dtype int64"),
+    (np.ones(6), TypeError, "mask must be booleans.*float64"),
+    (["True"] * 6, TypeError, "mask must be booleans.*<U4"),
+    (KEPT[:5], ValueError, r"mask must have shape \(6,\), got \(5,\)"),
+    (KEPT[:, None], ValueError, r"mask must have shape \(6,\), got \(6, 1\)"),
+    (True, ValueError, r"mask must have shape \(6,\), got \(\)"),
+    (np.zeros(6, bool), ValueError, "mask must keep something, got 6 times False"),
+]
 
 
 class Interruption(BaseException):
@@ -223,7 +238,7 @@ MISTYPED = {
 class OptimizerContract:
     """Subclasses override `make`; everything random in it must be seeded."""
 
-    couples = False  # whether a parameter's step depends on others beyond its gradient
+    couples = False  # whether a parameter's step depends on others, or on its place among them, beyond its gradient
     fixed_options = frozenset()  # those that cannot take their value in ALTERED, or have it
     drawn = 0.0  # vectors that the law of the directions makes when it draws one
 
@@ -336,9 +351,12 @@ class OptimizerContract:
             fresh.step(lambda theta: (0.5 * theta @ theta, theta.copy()))
         assert same.theta.tobytes() == fresh.theta.tobytes()
 
-    def test_a_step_allocates_nothing_of_the_size_of_the_parameters(self):
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_a_step_allocates_nothing_of_the_size_of_the_parameters(self, masked):
         size = 200_000  # beyond the size from which several threads take part
-        optimizer, gradient = self.make(np.zeros(size), LR), np.ones(size)
+        optimizer, gradient, kept = self.make(np.zeros(size), LR), np.ones(size), np.arange(size) % 3 > 0
+        if masked:
+            optimizer.mask = kept
 
         def ready(theta):
             return 0.0, gradient
@@ -351,6 +369,7 @@ class OptimizerContract:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < (0.1 + self.drawn) * gradient.nbytes
+        assert np.array_equal(optimizer.theta != 0, kept | (not masked))
 
     def test_the_callable_gets_a_read_only_vector(self):
         seen = []
@@ -586,6 +605,143 @@ class OptimizerContract:
     def test_rates_beyond_float32_are_refused(self):
         with pytest.raises(ValueError, match="lr must be finite, got inf at index 0"):
             self.make(THETA0.astype(np.float32), np.full(6, 1e40))
+
+    # Masks
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_a_masked_run_is_the_run_of_the_parameters_that_are_kept(self, dtype, monkeypatch):
+        kept = None
+
+        def draw(distribution, out, rng):  # for few parameters what it draws for them among all
+            out[:] = distribution.sample(6, rng)[kept if out.size < 6 else slice(None)]
+
+        def watched(theta):
+            assert not theta[~kept].any()
+            return smooth(theta)
+
+        def of_few(theta):
+            whole = np.zeros(6, dtype)
+            whole[kept] = theta
+            loss, gradient = smooth(whole)
+            return loss, gradient[kept]
+
+        for module in ("adahessian", "alice"):
+            monkeypatch.setattr(f"glasscurv.optimizers.{module}.draw_direction", draw)
+        for kept in MASKS:
+            masked = self.make(THETA0.astype(dtype), RATES)
+            masked.mask = kept
+            few = self.make(THETA0[kept].astype(dtype), RATES[kept])
+            losses = [(masked.step(watched), few.step(of_few)) for _ in range(14)]
+            arrays = masked.state_dict()["arrays"]
+            assert arrays.pop("mask").tobytes() == kept.tobytes()
+            for name, array in few.state_dict()["arrays"].items():
+                assert arrays[name][~kept].tobytes() == bytes(array.itemsize * (6 - array.size))  # no -0 either
+                assert arrays[name][kept].tobytes() == array.tobytes() or self.couples
+            assert all(one == other for one, other in losses) or self.couples
+
+    def test_a_mask_takes_effect_at_once_and_may_change_in_mid_run(self):
+        optimizer = self.advanced(13)
+        assert optimizer.mask is None
+        for kept in (KEPT, KEPT & (THETA0 > 0.5), KEPT):
+            before, views = optimizer.state_dict()["arrays"], optimizer.state
+            before.pop("mask", None)
+            optimizer.mask = kept
+            for name, array in {"theta": optimizer.theta, **views}.items():
+                assert array.tobytes() == np.where(kept, before[name], 0.0).tobytes()
+            for _ in range(5):
+                optimizer.step(smooth)
+            assert np.array_equal(optimizer.theta != 0, kept)
+        optimizer.mask = None
+        assert np.array_equal(optimizer.theta != 0, KEPT)
+        for _ in range(14):
+            optimizer.step(smooth)
+        assert optimizer.theta.all()
+
+    def test_a_mask_is_copied_both_ways(self):
+        optimizer, kept = self.make(THETA0, LR), KEPT.copy()
+        optimizer.mask = kept
+        kept[:] = True
+        optimizer.mask[:] = True
+        optimizer.state_dict()["arrays"]["mask"][:] = True
+        assert optimizer.mask.tobytes() == KEPT.tobytes()
+        state = optimizer.state_dict()
+        optimizer.load_state_dict(state)
+        state["arrays"]["mask"][:] = True
+        assert optimizer.mask.tobytes() == KEPT.tobytes()
+        assert ", kept=4 of 6, steps=0)" in repr(optimizer)
+
+    def test_a_mask_leaves_the_gradients_of_the_callable_alone(self):
+        returned = []
+
+        def recording(theta):
+            loss, gradient = smooth(theta)
+            returned.append((gradient, gradient.copy()))
+            return loss, gradient
+
+        optimizer = self.make(THETA0, LR)
+        optimizer.mask = KEPT
+        for _ in range(14):
+            optimizer.step(recording)
+        assert all(gradient.tobytes() == copied.tobytes() for gradient, copied in returned)
+
+    @pytest.mark.parametrize("mask", [None, KEPT, ~KEPT])
+    def test_a_saved_mask_replaces_any_other(self, mask):
+        masked, unmasked = self.advanced(5), self.advanced(5)
+        masked.mask = KEPT
+        for one in (masked, unmasked):
+            for _ in range(8):
+                one.step(smooth)
+            other = self.advanced(3)
+            other.mask = mask
+            other.load_state_dict(one.state_dict())
+            for _ in range(17):
+                one.step(smooth)
+                other.step(smooth)
+            assert identical(one.state_dict(), other.state_dict())
+        assert "mask" not in unmasked.state_dict()["arrays"]
+
+    @pytest.mark.parametrize(("mask", "exception", "message"), UNUSABLE_MASKS)
+    def test_an_unusable_mask_is_refused_and_changes_nothing(self, mask, exception, message):
+        optimizer = self.advanced(3)
+        before = optimizer.state_dict()
+        with pytest.raises(exception, match=message):
+            optimizer.mask = mask
+        assert identical(optimizer.state_dict(), before)
+        self._refuses(_with("arrays", "mask", value=mask), message, exception)
+
+    def test_a_saved_mask_that_does_not_fit_the_arrays_is_refused(self):
+        message = r"state array 'theta' must be 0 outside the mask, got [-\d.]+ at index 1"
+        self._refuses(_with("arrays", "mask", value=KEPT), message, ValueError)
+
+    def test_a_masked_gradient_that_is_not_finite_is_an_error_all_the_same(self):
+        optimizer = self.advanced(3)
+        optimizer.mask = KEPT
+        before = optimizer.state_dict()
+        with pytest.raises(gc.NonFiniteError, match=r"non-finite gradient at step 4: 1 of 6 .* at index 1"):
+            optimizer.step(Fault(1, with_entries(i1=np.nan)))
+        assert identical(optimizer.state_dict(), before)
+
+    def test_an_interrupt_at_any_line_masks_all_or_nothing(self):
+        optimizer = self.advanced(3)
+        states = [optimizer.state_dict()]
+        optimizer.mask = KEPT
+        states.append(optimizer.state_dict())
+        reached = set()
+        for event in range(100_000):
+            optimizer.load_state_dict(states[0])
+            with interrupt_at(event) as sent:
+                try:
+                    optimizer.mask = KEPT
+                except KeyboardInterrupt:
+                    pass
+                else:
+                    assert not sent, "an interrupt was lost"
+            if not sent:
+                break
+            masked = optimizer.mask is not None
+            assert identical(optimizer.state_dict(), states[masked])
+            reached.add(masked)
+        assert reached == {False, True}
 
     @pytest.mark.parametrize("name", UNUSABLE)
     def test_an_unusable_state_is_refused_and_changes_nothing(self, name):

@@ -136,6 +136,29 @@ def test_negative_entries_are_refused_and_zeros_are_not():
         v.nonnegative_vector(-0.5, "x", 3)
 
 
+def test_masks_pass_and_are_contiguous():
+    mask = np.array([True, False, True])
+    assert v.mask_vector(mask, "mask", 3) is mask
+    assert v.mask_vector([True, False], "mask", 2).dtype == np.bool_
+    assert v.mask_vector(np.ones(6, bool)[::2], "mask", 3).flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("value", "exception", "message"),
+    [
+        ([1, 0, 1], TypeError, "kept must be booleans, True for what is kept, got dtype int64"),
+        ([True, None, True], TypeError, "kept must be booleans.*object"),
+        ([], TypeError, "kept must be booleans.*float64"),
+        ([True, False], ValueError, r"kept must have shape \(3,\), got \(2,\)"),
+        ([[True], [False], [True]], ValueError, r"kept must have shape \(3,\), got \(3, 1\)"),
+        ([False] * 3, ValueError, "kept must keep something, got 3 times False"),
+    ],
+)
+def test_bad_masks_are_refused(value, exception, message):
+    with pytest.raises(exception, match=message):
+        v.mask_vector(value, "kept", 3)
+
+
 def test_matrices_pass():
     array = np.ones((2, 3), np.float32)
     assert v.matrix(array, "x") is array

@@ -68,7 +68,10 @@ def adam_update(
 def hutchinson_diagonal(
     plus: FloatArray, minus: FloatArray, direction: FloatArray, length: float, block_size: int, out: FloatArray
 ) -> None:
-    """Write z∘(g₊ − g₋)/(2 length) into `out`, averaged over blocks of consecutive entries."""
+    """Write z∘(g₊ − g₋)/(2 length) into `out`, averaged over blocks of consecutive entries.
+
+    Entries that z leaves out, where it is 0, have no diagonal: they do not enter the mean.
+    """
     half = 0.5 / length
     for i in range(plus.size):
         out[i] = half * direction[i] * (np.float64(plus[i]) - np.float64(minus[i]))
@@ -76,8 +79,9 @@ def hutchinson_diagonal(
         return
     for start in range(0, out.size, block_size):
         stop = min(start + block_size, out.size)
-        total = 0.0
+        total, count = 0.0, 0
         for i in range(start, stop):
             total += np.float64(out[i])
+            count += direction[i] != 0.0
         for i in range(start, stop):
-            out[i] = total / (stop - start)
+            out[i] = total / max(count, 1)

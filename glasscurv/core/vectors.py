@@ -52,6 +52,25 @@ def copy_within(values: FloatArray, limit: float, out: FloatArray) -> bool:
 
 
 @jit
+def copy_masked_within(values: FloatArray, mask: NDArray[np.bool_], limit: float, out: FloatArray) -> bool:
+    """Copy into `out` with 0 where the mask is False, and tell whether every |x| ≤ limit, masked or not."""
+    largest, zero = values.dtype.type(limit), values.dtype.type(0)
+    inside = True
+    for i in range(values.size):
+        out[i] = values[i] if mask[i] else zero
+        inside &= abs(values[i]) <= largest
+    return inside
+
+
+@jit
+def clear_masked(values: FloatArray, mask: NDArray[np.bool_]) -> None:
+    """Write 0 where the mask is False, whatever was there."""
+    zero = values.dtype.type(0)
+    for i in range(values.size):
+        values[i] = values[i] if mask[i] else zero
+
+
+@jit
 def sum_in_pairs(values: FloatArray) -> float:
     """Return the sum of a power of two of numbers and destroy them: halves are added until one is left.
 

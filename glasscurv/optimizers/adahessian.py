@@ -61,8 +61,8 @@ class AdaHessian(Optimizer):
     automatic differentiation never see. Their part in D² grows like ρ/length as the length falls.
 
     ε is that of the paper's reference implementation, which averages abs(z∘Hz) over a block; this class averages z∘Hz,
-    as the paper does. Blocks are cut from the flat vector, whatever layer an entry belongs to. `step` returns the
-    loss at θ.
+    as the paper does. Blocks are cut from the flat vector, whatever layer an entry belongs to, and with a mask the mean
+    is that of the parameters that are kept. `step` returns the loss at θ.
 
     References
     ----------
@@ -115,6 +115,7 @@ class AdaHessian(Optimizer):
         arrays = self._arrays
         theta, diagonal = arrays["theta"], self._point
         draw_direction(Rademacher(), self._direction, self._rng)
+        self._clear_masked(self._direction)
         for sign, out in ((1.0, self._plus), (-1.0, self._minus)):
             parallel(vectors.perturb, theta, self._direction, self.length, sign, self._point)
             self._evaluate(value_and_grad, self._point, out=out)

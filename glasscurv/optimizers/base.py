@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from glasscurv._interrupts import deferred_interrupts
 from glasscurv._threads import parallel
@@ -17,6 +17,7 @@ from glasscurv._validation import (
     function,
     generator,
     integer,
+    mask_vector,
     nonnegative_vector,
     number,
     real_array,
@@ -32,7 +33,8 @@ class Optimizer:
 
     A subclass adds its arrays to ``self._arrays``, where ``"theta"`` holds the parameters, and writes `_update`,
     which calls `_evaluate` for every gradient it needs *before* it changes an array: a failing evaluation then
-    leaves parameters and state as they were. Its options it returns as `options`.
+    leaves parameters and state as they were. Directions of its own it passes to `_clear_masked`, so that no point
+    leaves the mask. Its options it returns as `options`.
 
     Parameters
     ----------
@@ -57,6 +59,8 @@ class Optimizer:
         self._largest_root = math.sqrt(self._largest)
         self._rng = generator(rng)
         self._lr = self._check_lr(lr)
+        self._mask: NDArray[np.bool_] | None = None
+        self._masked_gradient: FloatArray | None = None  # made when a mask first needs it
         self.steps = 0
         self.evaluations = 0
 
@@ -64,6 +68,8 @@ class Optimizer:
         parameters = inspect.signature(type(self)).parameters
         shown = {"n": self._arrays["theta"].size, "lr": _shown(self._lr)}
         shown |= {name: value for name, value in self.options.items() if value != plain(parameters[name].default)}
+        if self._mask is not None:
+            shown["kept"] = f"{np.count_nonzero(self._mask)} of {self._mask.size}"
         listed = ", ".join(f"{name}={value}" for name, value in (shown | {"steps": self.steps}).items())
         return f"{type(self).__name__}({listed})"
 
@@ -75,6 +81,40 @@ class Optimizer:
     @lr.setter
     def lr(self, value: ArrayLike) -> None:
         self._set_lr(self._check_lr(value))
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """Which parameters are kept, a copy of the (n,) booleans, or None: all of them. May be set at any time.
+
+        Where it is False, parameters and state become 0 at once and stay 0: from then on the loss is minimised as a
+        function of mask∘θ, with 0 for the gradient and the curvature of the other parameters, and no weight decay,
+        regularisation, momentum or lower bound of a step moves them. Without a mask, or with a wider one, parameters
+        come back from 0 with empty averages.
+
+        Raises
+        ------
+        TypeError
+            The mask holds something else than booleans.
+        ValueError
+            It has another shape than (n,), or keeps nothing.
+
+        Examples
+        --------
+        >>> import glasscurv as gc
+        >>> optimizer = gc.SGD([3.0, 2.0], lr=0.5)
+        >>> optimizer.mask = [False, True]
+        >>> optimizer.step(gc.Quadratic([[1.0, 0.5], [0.5, 1.0]]).value_and_grad)
+        2.0
+        >>> optimizer.theta.tolist(), optimizer
+        ([0.0, 1.0], SGD(n=2, lr=0.5, kept=1 of 2, steps=1))
+        """
+        return None if self._mask is None else self._mask.copy()
+
+    @mask.setter
+    def mask(self, value: ArrayLike | None) -> None:
+        mask = self._check_mask(value)
+        with deferred_interrupts():
+            self._set_mask(mask)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -131,6 +171,7 @@ class Optimizer:
                 self._rng.bit_generator.state = generator_state
                 self.evaluations = evaluations
                 raise
+            self._clear_masked(*self._arrays.values())
             self.steps += 1
         return loss
 
@@ -142,8 +183,11 @@ class Optimizer:
         dict
             ``optimizer`` (class name), ``options`` (see `options`), ``steps``, ``evaluations``, ``hyperparameters``
             (floats, or arrays where the learning rate is one), ``rng`` (state of the bit generator) and ``arrays``
-            (name to array).
+            (name to array, with ``mask`` where there is one).
         """
+        arrays: dict[str, NDArray[Any]] = {name: array.copy() for name, array in self._arrays.items()}
+        if self._mask is not None:
+            arrays["mask"] = self._mask.copy()
         return {
             "optimizer": type(self).__name__,
             "options": self.options,
@@ -151,11 +195,11 @@ class Optimizer:
             "evaluations": self.evaluations,
             "hyperparameters": self._hyperparameters(),
             "rng": self._rng.bit_generator.state,
-            "arrays": {name: array.copy() for name, array in self._arrays.items()},
+            "arrays": arrays,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned, on an optimizer built with the same options.
+        """Continue from what `state_dict` returned, on an optimizer built with the same options, whatever its mask.
 
         Parameters
         ----------
@@ -165,9 +209,11 @@ class Optimizer:
         Raises
         ------
         ValueError
-            The state is of another optimizer, of other options, of another size or dtype, not finite, or incomplete.
+            The state is of another optimizer, of other options, of another size or dtype, not finite, or incomplete,
+            or its arrays do not fit its mask.
         """
         self._check_state(state)
+        mask = self._check_saved_mask(state["arrays"])
         hyperparameters = self._check_hyperparameters(state["hyperparameters"])
         steps, evaluations = (integer(state[name], name, 0) for name in ("steps", "evaluations"))
         with deferred_interrupts():
@@ -177,6 +223,7 @@ class Optimizer:
                 raise ValueError(f"rng of the state does not fit this generator: {error!r}") from error
             for name, array in self._arrays.items():
                 array[:] = state["arrays"][name]
+            self._set_mask(mask)
             self._set_hyperparameters(hyperparameters)
             self.steps, self.evaluations = steps, evaluations
 
@@ -194,7 +241,7 @@ class Optimizer:
                 raise TypeError(f"{key} of the state must be a dict, got {type(state[key]).__name__}")
         self._check_options(state["options"])
         arrays, names = state["arrays"], self._hyperparameters().keys()
-        if arrays.keys() != self._arrays.keys() or state["hyperparameters"].keys() != names:
+        if arrays.keys() - {"mask"} != self._arrays.keys() or state["hyperparameters"].keys() != names:
             raise ValueError(
                 f"state must hold the arrays {sorted(self._arrays)} and the hyperparameters {sorted(names)}, "
                 f"got {sorted(arrays)} and {sorted(state['hyperparameters'])}"
@@ -240,6 +287,33 @@ class Optimizer:
     def _set_lr(self, lr: float | FloatArray) -> None:
         self._lr = lr
 
+    def _check_mask(self, value: ArrayLike | None) -> NDArray[np.bool_] | None:
+        """Return a checked copy of a mask, or None."""
+        return None if value is None else mask_vector(value, "mask", self._arrays["theta"].size).copy()
+
+    def _check_saved_mask(self, arrays: dict[str, Any]) -> NDArray[np.bool_] | None:
+        """Return the mask among checked arrays, which it must fit, or None."""
+        mask = self._check_mask(arrays.get("mask"))
+        if mask is not None:
+            for name in self._arrays:
+                outside = np.where(mask, 0, arrays[name])
+                if outside.any():
+                    i = int(np.argmax(outside != 0))
+                    raise ValueError(f"state array {name!r} must be 0 outside the mask, got {outside[i]} at index {i}")
+        return mask
+
+    def _set_mask(self, mask: NDArray[np.bool_] | None) -> None:
+        self._mask = mask
+        if mask is None:
+            self._masked_gradient = None
+        self._clear_masked(*self._arrays.values())
+
+    def _clear_masked(self, *arrays: FloatArray) -> None:
+        """Write 0 into arrays where the mask, if there is one, is False."""
+        if self._mask is not None:
+            for array in arrays:
+                parallel(vectors.clear_masked, array, self._mask)
+
     def _zeros(self) -> FloatArray:
         return np.zeros_like(self._arrays["theta"])
 
@@ -248,9 +322,13 @@ class Optimizer:
     ) -> tuple[float, FloatArray]:
         """Return the loss and the gradient at `point`, both checked; no entry of the gradient exceeds `limit`.
 
-        The gradient is a copy in `out`. Without it, it may be the callable's own buffer, which the next evaluation may
-        overwrite.
+        The gradient is a copy in `out`, masked where there is a mask. Without `out` and mask, it may be the callable's
+        own buffer, which the next evaluation may overwrite; with a mask alone, the next evaluation does overwrite it.
         """
+        if out is None and self._mask is not None:
+            if self._masked_gradient is None:
+                self._masked_gradient = self._zeros()
+            out = self._masked_gradient
         view = point.view()
         view.setflags(write=False)
         result: Any = value_and_grad(view)
@@ -262,6 +340,8 @@ class Optimizer:
         bound = self._largest if limit is None else limit
         if out is None:
             fits = parallel(vectors.within, gradient, bound)
+        elif self._mask is not None:
+            fits = parallel(vectors.copy_masked_within, gradient, self._mask, bound, out)
         else:
             fits = parallel(vectors.copy_within, gradient, bound, out)
         if not all(fits):

@@ -61,6 +61,8 @@ def cases(dtype):
     for limit in (0.1, 100.0):
         yield vectors.within, (gradient, limit)
         yield vectors.copy_within, (gradient, limit, out)
+        yield vectors.copy_masked_within, (gradient, gradient > 0, limit, out)
+    yield vectors.clear_masked, (plus, plus > 0)
     yield vectors.sum_in_pairs, (np.arange(8.0).astype(dtype),)
     yield steps.alice_move, (minus, plus, center, 0.1, 1.2)
     for choice in (steps.ZERO, steps.ABS, steps.RMS, steps.DIAGONAL):
@@ -82,7 +84,8 @@ def cases(dtype):
             moments = plus, hessian, 3, lr, 0.9, 0.99, 1e-4, 0.01, power
             yield optimizers.adam_update, (gradient, minus, center, *moments)
     for block_size in (1, 3):
-        yield optimizers.hutchinson_diagonal, (plus, minus, signs, 0.1, block_size, out)
+        for direction in (signs, signs * (np.arange(N) > 3)):
+            yield optimizers.hutchinson_diagonal, (plus, minus, direction, 0.1, block_size, out)
     yield glass.coordinate_sum, (plus, density)
     yield glass.independent_sum, (plus, density)
     yield glass.quadratic_sum, (plus, gradient, minus)

@@ -50,6 +50,14 @@ def test_a_block_shares_the_mean_of_its_diagonal():
     np.testing.assert_allclose(optimizer.state["second_moment"], 0.25 * np.array([4, 4, 4, 1, 1, 1, 7.0]) ** 2)
 
 
+def test_a_block_shares_the_mean_of_those_that_are_kept():
+    diagonal, kept = np.array([1.0, 3.0, 8.0, -2.0, 0.0, 5.0, 7.0]), np.array([1, 0, 1, 0, 0, 0, 1], bool)
+    optimizer = gc.AdaHessian(np.ones(7), betas=(0.9, 0.75), block_size=3, length=0.5, rng=0)
+    optimizer.mask = kept
+    optimizer.step(gc.Quadratic(np.diag(diagonal)).value_and_grad)
+    np.testing.assert_allclose(optimizer.state["second_moment"], 0.25 * np.array([4.5, 0, 4.5, 0, 0, 0, 7.0]) ** 2)
+
+
 def test_without_hessian_power_it_is_momentum():
     optimizer = gc.AdaHessian(THETA0, 0.1, betas=(0.5, 0.9), eps=1e-3, hessian_power=0.0, rng=0)
     theta, m = THETA0.copy(), np.zeros(6)

@@ -121,6 +121,16 @@ def test_the_decay_goes_at_every_parameters_rate():
     np.testing.assert_allclose(optimizer.theta, THETA0 * (1 - rates * 0.5), rtol=1e-15)
 
 
+@pytest.mark.parametrize("lr", [4.0, 1e308])
+def test_no_weight_decay_moves_what_is_masked(lr):
+    # 0 times 1 − lr weight_decay is −0 or nan
+    optimizer = gc.AdamW([1.0, 1.0], np.array([1e-3, lr]), weight_decay=10.0)
+    optimizer.mask = [True, False]
+    optimizer.step(lambda theta: (0.0, np.ones(2)))
+    assert optimizer.theta.tolist()[0] == pytest.approx(1 - 1e-2 - 1e-3)
+    assert optimizer.theta[1:].tobytes() == bytes(8)
+
+
 def test_a_weight_decay_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"weight_decay must be finite and ≥ 0, got -0\.1"):
         gc.AdamW([1.0], weight_decay=-0.1)

@@ -194,6 +194,56 @@ def test_alice_agrees_with_a_slow_rewrite_of_the_theory(seed, n, options):
     check_against_the_rewrite(seed, n, options)
 
 
+class Chosen(gc.Rademacher):
+    """Rademacher directions of some parameters among all."""
+
+    def __init__(self, kept):
+        object.__setattr__(self, "kept", kept)
+
+    def sample(self, n, rng):
+        return super().sample(self.kept.size, rng)[self.kept if n < self.kept.size else slice(None)]
+
+
+def check_against_the_parameters_that_are_kept(seed, kept, options, tolerance):
+    """Masked parameters are 0 wherever the loss is asked for; the others move as if there were no more."""
+    function, theta0 = hinged(seed, kept.size)
+
+    def watched(theta):
+        assert not theta[~kept].any()
+        return function(theta)
+
+    def of_few(theta):
+        whole = np.zeros(kept.size)
+        whole[kept] = theta
+        loss, gradient = function(whole)
+        return loss, gradient[kept]
+
+    masked, few = (gc.Alice(t, 0.01, **options, distribution=Chosen(kept), rng=seed) for t in (theta0, theta0[kept]))
+    masked.mask = kept
+    for _ in range(24):
+        np.testing.assert_allclose(masked.step(watched), few.step(of_few), rtol=tolerance)
+    for name, array in {"theta": few.theta, **few.state}.items():
+        full = masked.state_dict()["arrays"][name]
+        np.testing.assert_allclose(full[kept], array, rtol=tolerance, atol=tolerance, err_msg=name)
+        assert full[~kept].tobytes() == bytes(8 * np.count_nonzero(~kept))
+
+
+MASKS = st.lists(st.booleans(), min_size=2, max_size=5).filter(any).map(np.array)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), kept=MASKS, options=OPTIONS, free=st.booleans())
+def test_masked_alice_is_alice_of_the_parameters_that_are_kept(seed, kept, options, free):
+    check_against_the_parameters_that_are_kept(seed, kept, options | {"lr_max": None} if free else options, 0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), kept=MASKS, options=OPTIONS)
+def test_masked_joint_alice_is_joint_alice_of_the_parameters_that_are_kept(seed, kept, options):
+    # the sum over all parameters is rounded in another order
+    check_against_the_parameters_that_are_kept(seed, kept, options | {"glass": True, "joint": True}, 1e-9)
+
+
 def path_end(steps, **options):
     function, theta0 = hinged(3, 4)
     optimizer = gc.Alice(theta0, 0.01, rng=1, **options)

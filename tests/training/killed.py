@@ -18,12 +18,17 @@ import glasscurv as gc
 
 
 def run(path):
-    """Train with all that a checkpoint has to hold: a random optimizer, schedule, validation, snapshots."""
+    """Train with all that a checkpoint has to hold: a random optimizer, schedule, validation, snapshots, a mask."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(70, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     network = gc.MLP((2, 8, 2))
     optimizer = gc.Alice(network.initialize(0), 0.05, rng=1)
+
+    def prune(record):
+        size = abs(record.theta)
+        optimizer.mask = size >= np.quantile(size, 0.1 * record.epoch)
+
     gc.train(
         network,
         optimizer,
@@ -38,6 +43,7 @@ def run(path):
         snapshots=gc.Snapshots(every=15, samples=2),
         checkpoint=path,
         checkpoint_every=1,
+        callback=prune,
     )
 
 

@@ -69,6 +69,30 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_order(tmp_path, sto
     assert (tmp_path / "run").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
+@pytest.mark.parametrize("stop", [1, 3, 4, 7, 11])
+def test_a_run_that_prunes_as_it_goes_on_keeps_its_mask(tmp_path, stop):
+    def pruned(path, **options):
+        optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+
+        def callback(record):
+            size = abs(record.theta)
+            optimizer.mask = size >= np.quantile(size, 0.2 * record.epoch)
+
+        settings = {"epochs": 4, "batch_size": 16, "rng": 2, "progress": False, "callback": callback, **options}
+        return gc.train(NET, optimizer, X, Y, checkpoint=path, **settings), optimizer
+
+    whole, expected = pruned(tmp_path / "whole")
+    pruned(tmp_path / "run", epochs=None, steps=stop)
+    history, resumed = pruned(tmp_path / "run")
+    assert (tmp_path / "run").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert history.to_dict() == whole.to_dict()
+    assert resumed.theta.tobytes() == expected.theta.tobytes()
+    assert resumed.mask.tobytes() == expected.mask.tobytes()
+    assert np.count_nonzero(resumed.mask) < 0.3 * resumed.mask.size
+    saved = gc.load_checkpoint(tmp_path / "run").optimizer_state["arrays"]
+    assert np.array_equal(saved["theta"] != 0, saved["mask"])
+
+
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):
     whole, optimizer = run(tmp_path / "run")
     again, other = run(tmp_path / "run")
