@@ -40,7 +40,16 @@ if TYPE_CHECKING or os.environ.get("EAGER_IMPORT"):
     from glasscurv.perturbations import Gaussian, Rademacher, SparseRademacher, Sphere, Uniform, contamination
     from glasscurv.problems import Problem, Quadratic, RandomHinges, Sum
     from glasscurv.steps import bound_step, joint_quasi_newton_step, predicted_decrease, quasi_newton_step
-    from glasscurv.training import Checkpoint, History, SnapshotHistory, Snapshots, load_checkpoint, train
+    from glasscurv.training import (
+        Checkpoint,
+        CompressedNetwork,
+        History,
+        SnapshotHistory,
+        Snapshots,
+        load_checkpoint,
+        save_compressed,
+        train,
+    )
 
 __version__ = "0.1.0"
 
@@ -54,6 +63,7 @@ __all__ = [
     "AdamW",
     "Alice",
     "Checkpoint",
+    "CompressedNetwork",
     "Crossings",
     "CurvatureEstimate",
     "CurvatureProfile",
@@ -97,6 +107,7 @@ __all__ = [
     "predict_loss_change",
     "predicted_decrease",
     "quasi_newton_step",
+    "save_compressed",
     "schedules",
     "suggest_length",
     "trace_crossings",
@@ -127,7 +138,10 @@ _NAMES = {
     "problems": ("Problem", "Quadratic", "RandomHinges", "Sum"),
     "schedules": (),
     "steps": ("bound_step", "joint_quasi_newton_step", "predicted_decrease", "quasi_newton_step"),
-    "training": ("Checkpoint", "History", "SnapshotHistory", "Snapshots", "load_checkpoint", "train"),
+    "training": (
+        "Checkpoint", "CompressedNetwork", "History", "SnapshotHistory", "Snapshots", "load_checkpoint",
+        "save_compressed", "train",
+    ),
 }  # fmt: skip
 """The modules that can be reached from here, and what each adds to the public names."""
 

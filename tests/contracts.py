@@ -608,8 +608,8 @@ class OptimizerContract:
 
     # Masks
 
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_a_masked_run_is_the_run_of_the_parameters_that_are_kept(self, dtype, monkeypatch):
+    @pytest.mark.parametrize(("dtype", "masks"), [(np.float32, MASKS[1::3]), (np.float64, MASKS[2::3])])
+    def test_a_masked_run_is_the_run_of_the_parameters_that_are_kept(self, dtype, masks, monkeypatch):
         kept = None
 
         def draw(distribution, out, rng):  # for few parameters what it draws for them among all
@@ -627,7 +627,7 @@ class OptimizerContract:
 
         for module in ("adahessian", "alice"):
             monkeypatch.setattr(f"glasscurv.optimizers.{module}.draw_direction", draw)
-        for kept in MASKS:
+        for kept in masks:
             masked = self.make(THETA0.astype(dtype), RATES)
             masked.mask = kept
             few = self.make(THETA0[kept].astype(dtype), RATES[kept])

@@ -22,10 +22,13 @@ def test_the_page_on_training_runs_from_top_to_bottom(tmp_path, monkeypatch, cap
     printed = capsys.readouterr().out
     assert "\n8\n" in printed
     assert "(64, 64, 64, 10) finished" in printed
+    (times,) = re.findall(r"\n(\d+)\n<CompressedNetwork: 64-64-64-10 network, .* zeros, weights of 4 bits>", printed)
+    assert 130 <= int(times) <= 150
     exponents = [float(number) for number in re.findall(r"'layer1': ([\d.]+)", printed)]
     assert [abs(exponent - 1) < 0.3 for exponent in exponents] == [True, True]  # glass
+    assert ", kept=1270 of 8970, " in printed
     assert {file.name for file in tmp_path.iterdir()} == {
-        "digits.ckpt", "digits.ckpt.previous", "epochs.csv", "snapshots.csv", "history.json",
+        "digits.ckpt", "digits.ckpt.previous", "small.ckpt", "epochs.csv", "snapshots.csv", "history.json",
     }  # fmt: skip
 
 

@@ -91,16 +91,16 @@ def _check_resumed(
     path: Path, optimizer: gc.optimizers.Optimizer, random: gc.comparison.trials.Streams, schedule: str
 ) -> None:
     """Refuse a checkpoint of another optimizer, seed or learning rate; the trainer checks the rest."""
-    saved = gc.load_checkpoint(path)
-    name, here = saved.optimizer_state["optimizer"], type(optimizer).__name__
+    state, _, metadata = gc.training.checkpoint.read_run(path)
+    name, here = state["optimizer"], type(optimizer).__name__
     if name != here:
         raise ValueError(f"checkpoint {path} is of a run with --optimizer {name.lower()}, not {here.lower()}")
     # The increment of PCG64 tells streams apart and never changes.
-    if saved.metadata["rng"]["now"]["state"]["inc"] != random.shuffling.bit_generator.state["state"]["inc"]:
+    if metadata["rng"]["now"]["state"]["inc"] != random.shuffling.bit_generator.state["state"]["inc"]:
         raise ValueError(f"checkpoint {path} is of a run with another --seed")
-    rate, lr = saved.optimizer_state["hyperparameters"]["lr"], optimizer.lr
+    rate, lr = state["hyperparameters"]["lr"], optimizer.lr
     # Under a schedule the rate changes, and it is for the trainer to compare schedules.
-    if schedule == "constant" and saved.metadata.get("schedule") is None and rate != lr:
+    if schedule == "constant" and metadata.get("schedule") is None and rate != lr:
         raise ValueError(f"checkpoint {path} was saved at a learning rate of {rate:g}, and this command says {lr:g}")
 
 

@@ -1,6 +1,7 @@
 """Pruning and quantisation that see the glass (theory, section 9)."""
 
 from glasscurv.compression.allocation import Allocation, allocate_bits
+from glasscurv.compression.packing import pack, unpack
 from glasscurv.compression.pruning import Pruned, prune
 from glasscurv.compression.quantization import (
     DirectionalChanges,
@@ -21,9 +22,11 @@ __all__ = [
     "directional_quantization_changes",
     "expected_quantization_change",
     "measured_saliency",
+    "pack",
     "prune",
     "pruning_saliency",
     "quantization_changes",
     "quantize",
     "removal_length",
+    "unpack",
 ]

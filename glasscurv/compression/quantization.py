@@ -52,6 +52,8 @@ class Quantized:
         q of every group; 0 where all its weights are 0.
     zero_point : dict of str to int
         Code of the value 0, which is always on the grid: what was pruned stays so. 0 for symmetric grids.
+    groups : dict of str to int array
+        Indices of every group's weights.
     scheme : {"symmetric", "affine"}
     """
 
@@ -61,6 +63,7 @@ class Quantized:
     bits: dict[str, int]
     scale: dict[str, float]
     zero_point: dict[str, int]
+    groups: dict[str, NDArray[np.intp]]
     scheme: Scheme
 
 
@@ -111,7 +114,7 @@ def quantize(
     widths = _check_bits(bits, list(indices))
     choice(scheme, "scheme", ("symmetric", "affine"))
     rounded = Quantized(
-        weights.copy(), np.zeros(weights.size, np.int32), np.zeros_like(weights), widths, {}, {}, scheme
+        weights.copy(), np.zeros(weights.size, np.int32), np.zeros_like(weights), widths, {}, {}, indices, scheme
     )
     for name, index in indices.items():
         scale, zero, low, high = _grid(weights[index], widths[name], scheme)
@@ -141,7 +144,7 @@ def _width(bits: Any, name: str) -> int:
 def _grid(weights: FloatArray, bits: int, scheme: str) -> tuple[float, int, int, int]:
     """Return scale, zero point, least and greatest code; the scale is a number of the weights' own precision."""
     levels = 2 ** (bits - 1) - 1 if scheme == "symmetric" else 2**bits - 1
-    low, high = min(float(weights.min()), 0.0), max(float(weights.max()), 0.0)
+    low, high = min(0.0, float(weights.min())), max(0.0, float(weights.max()))  # of equal ones the first: never −0
     span = max(high, -low) / levels if scheme == "symmetric" else high / levels - low / levels
     scale = float(weights.dtype.type(span))
     if scheme == "symmetric":

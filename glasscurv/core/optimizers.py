@@ -66,11 +66,17 @@ def adam_update(
 
 @jit
 def hutchinson_diagonal(
-    plus: FloatArray, minus: FloatArray, direction: FloatArray, length: float, block_size: int, out: FloatArray
+    plus: FloatArray,
+    minus: FloatArray,
+    direction: FloatArray,
+    length: float,
+    block_size: int,
+    masked: bool,
+    out: FloatArray,
 ) -> None:
     """Write z∘(g₊ − g₋)/(2 length) into `out`, averaged over blocks of consecutive entries.
 
-    Entries that z leaves out, where it is 0, have no diagonal: they do not enter the mean.
+    A masked z is 0 where there is no parameter: such entries do not enter the mean.
     """
     half = 0.5 / length
     for i in range(plus.size):
@@ -79,9 +85,11 @@ def hutchinson_diagonal(
         return
     for start in range(0, out.size, block_size):
         stop = min(start + block_size, out.size)
-        total, count = 0.0, 0
+        total, count = 0.0, stop - start
         for i in range(start, stop):
             total += np.float64(out[i])
-            count += direction[i] != 0.0
+        if masked:
+            for i in range(start, stop):
+                count -= direction[i] == 0.0
         for i in range(start, stop):
             out[i] = total / max(count, 1)

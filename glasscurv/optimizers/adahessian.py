@@ -115,12 +115,13 @@ class AdaHessian(Optimizer):
         arrays = self._arrays
         theta, diagonal = arrays["theta"], self._point
         draw_direction(Rademacher(), self._direction, self._rng)
-        self._clear_masked(self._direction)
+        self._clear_masked([self._direction])
         for sign, out in ((1.0, self._plus), (-1.0, self._minus)):
             parallel(vectors.perturb, theta, self._direction, self.length, sign, self._point)
             self._evaluate(value_and_grad, self._point, out=out)
         loss, gradient = self._evaluate(value_and_grad, theta)
-        core.hutchinson_diagonal(self._plus, self._minus, self._direction, self.length, self.block_size, diagonal)
+        measured, masked = (self._plus, self._minus, self._direction), self._mask is not None
+        core.hutchinson_diagonal(*measured, self.length, self.block_size, masked, diagonal)
         self._check_squares(diagonal, "Hessian diagonal")
         parallel(
             core.adam_update,

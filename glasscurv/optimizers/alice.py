@@ -256,7 +256,7 @@ class Alice(Optimizer):
         if full:
             limit = min(limit, self._curvature_limit(float(np.min(length))))
             draw_direction(self.distribution, self._direction, self._rng)
-            self._clear_masked(self._direction)
+            self._clear_masked([self._direction])
             for sign, out in ((1.0, self._plus), (-1.0, self._minus)):
                 parallel(vectors.perturb, nu, self._direction, length, sign, self._point)
                 self._evaluate(value_and_grad, self._point, limit, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,7 @@ class Optimizer:
                 self._rng.bit_generator.state = generator_state
                 self.evaluations = evaluations
                 raise
-            self._clear_masked(*self._arrays.values())
+            self._clear_masked(self._arrays.values())
             self.steps += 1
         return loss
 
@@ -306,9 +307,9 @@ class Optimizer:
         self._mask = mask
         if mask is None:
             self._masked_gradient = None
-        self._clear_masked(*self._arrays.values())
+        self._clear_masked(self._arrays.values())
 
-    def _clear_masked(self, *arrays: FloatArray) -> None:
+    def _clear_masked(self, arrays: Iterable[FloatArray]) -> None:
         """Write 0 into arrays where the mask, if there is one, is False."""
         if self._mask is not None:
             for array in arrays:

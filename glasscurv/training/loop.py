@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -18,8 +19,9 @@ from glasscurv._typing import FloatArray, RngLike
 from glasscurv._validation import function, generator, integer
 from glasscurv.networks import MLP
 from glasscurv.optimizers import Optimizer
-from glasscurv.training.checkpoint import CheckpointFile, describe, previous, read_run
+from glasscurv.training.checkpoint import read_run, write_run
 from glasscurv.training.data import digest, evaluate, gradient_into, training_data, validation_data
+from glasscurv.training.files import check_path, describe, previous
 from glasscurv.training.history import EpochRecord, History, Recorder, Status
 from glasscurv.training.snapshots import Snapshots
 
@@ -136,7 +138,7 @@ def train(
         schedule=None if schedule is None else function(schedule, "schedule"),
         snapshots=snapshots,
         callback=None if callback is None else function(callback, "callback"),
-        file=None if checkpoint is None else CheckpointFile(checkpoint),
+        file=None if checkpoint is None else check_path(checkpoint, "checkpoint"),
         every=None if checkpoint_every is None else integer(checkpoint_every, "checkpoint_every", 1),
     )
     end = _End(
@@ -189,7 +191,7 @@ class _Run:
         schedule: Callable[[int], ArrayLike] | None,
         snapshots: Snapshots | None,
         callback: Callback | None,
-        file: CheckpointFile | None,
+        file: Path | None,
         every: int | None,
     ) -> None:
         self.network, self.optimizer, self.X, self.y = network, optimizer, X, y
@@ -320,15 +322,15 @@ class _Run:
         }
         # The one before is kept only when there is progress since: the last word on a run is no reason to lose it.
         keep = written is not None and written[:2] != now[:2]
-        self.file.write(self.optimizer.state_dict(), self.recorder, metadata, keep)
+        write_run(self.file, self.optimizer.state_dict(), self.recorder, metadata, keep)
         self.written = now
 
     def restore(self, resume: bool) -> None:
         """Go on from the checkpoint if there is one; nothing is changed unless everything fits."""
         if self.file is None:
             return
-        path, older = str(self.file.path), previous(self.file.path)
-        if not self.file.path.exists():
+        path, older = str(self.file), previous(self.file)
+        if not self.file.exists():
             if older.exists():
                 raise ValueError(
                     f"there is no checkpoint {path!r} but there is {str(older)!r}: rename it to go on from it, "

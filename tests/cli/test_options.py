@@ -389,6 +389,14 @@ def test_data_that_do_not_fit_the_checkpoint_are_refused(cli, refused):
     assert "--layers is for training" in refused("profile", "run.ckpt", "--layers", "8")
 
 
+def test_a_compressed_network_is_measured_and_not_trained_on(record, refused, here):
+    network = gc.MLP((2, 8, 2))
+    rounded = gc.compression.quantize(network.initialize(0), 4, network.weight_groups())
+    gc.save_compressed(here / "small.ckpt", network, rounded.theta, rounded)
+    assert record("profile", "small.ckpt", "--data", "spirals", "--samples", 2)["layers"] == [2, 8, 2]
+    assert "holds a compressed network" in refused("train", *TINY, "--checkpoint", "small.ckpt", "--resume")
+
+
 def test_a_checkpoint_is_never_lost(cli, refused, here):
     run = ("train", *TINY, "--checkpoint", "run.ckpt", "--quiet", "--lr", 0.01)
     status, _, err = cli(*run, "--resume")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import glasscurv as gc
-from glasscurv.training import checkpoint as module
+from glasscurv.training import files as module
 
 ROOT = Path(__file__).parent.parent.parent
 NET = gc.MLP((2, 5, 3))
@@ -405,8 +405,8 @@ def test_files_of_other_programs_are_refused_and_left_alone(tmp_path):
 
 def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     path = tmp_path / "run"
-    module._write(path, {}, {"format": "glasscurv checkpoint 0"})
-    with pytest.raises(ValueError, match="its format is not 'glasscurv checkpoint 1'"):
+    module.write(path, "glasscurv checkpoint 0", {}, {})
+    with pytest.raises(ValueError, match="its format is neither 'glasscurv checkpoint 1' nor 'glasscurv compressed"):
         gc.load_checkpoint(path)
 
 
