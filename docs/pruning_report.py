@@ -158,6 +158,13 @@ def print_totals(found):
         print_table(f"totals: {network}", head, rows)
 
 
+def print_explanation(found):
+    """Why the length matters."""
+    names = list(next(iter(found.values()))[0]["explanation"])
+    rows = [[name, *(cell([run["explanation"][name] for run in runs]) for runs in found.values())] for name in names]
+    print_table("explanation", ["", *found], rows)
+
+
 def axes(columns, width=11.0, height=4.6, **options):
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(1, columns, **options)
@@ -191,7 +198,7 @@ def draw_accuracy(found, path):
     """Accuracy against sparsity: one shot, gradual, fine-tuned."""
     network = list(found)[-1]
     chosen = {f"{network}, one shot, global, full": "one shot, full loss", f"{network}, one shot, group, full": "one shot, layer by layer",
-              f"{network}, gradual, minibatch": "ten rounds, minibatch", f"{network}, fine-tuned": "ten rounds with fine-tuning"}  # fmt: skip
+              f"{network}, gradual, minibatch": "ten rounds, minibatch", f"{network}, fine-tuned": "five rounds with fine-tuning"}  # fmt: skip
     figure, grid = axes(4, width=13.5, height=4.6, sharey=True)
     available = {title: (sparsities, quality) for title, sparsities, quality in settings(found)}
     for ax, (title, shown) in zip(grid, chosen.items(), strict=True):
@@ -254,6 +261,7 @@ def report(found, folder):
     print_quality(found)
     print_accuracy_bar(found)
     print_totals(found)
+    print_explanation(found)
     with mpl.rc_context({"font.size": 11}):
         draw_ranks(found, folder / "pruning-ranks.png")
         draw_accuracy(found, folder / "pruning-accuracy.png")

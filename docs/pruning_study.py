@@ -192,6 +192,30 @@ def totals(measured):
     return found
 
 
+def explanation(measured):
+    """Why the length matters: rows that count, at theta and at the length; what |Hz| there is made of."""
+    network, rows, long = measured.network, (measured.X, measured.y), measured.long
+    law, rng = gc.Rademacher(), np.random.default_rng([measured.seed, 7])
+    points = [measured.theta + measured.length * law.sample(measured.theta.size, rng) for _ in range(8)]
+    weights = np.concatenate([np.arange(measured.theta.size)[part] for part in network.weight_groups().values()])
+    of_glass = long.glass_density / (2 * measured.length)
+    return {
+        "rows that count": rows_that_count(network, measured.theta, *rows),
+        "rows that count at length": float(np.mean([rows_that_count(network, p, *rows) for p in points])),
+        "glass in |Hz|²": float(of_glass[weights].sum() / np.square(long.hessian_rms[weights]).sum()),
+        "glass as curvature with Fisher": correlation(of_glass[weights], measured.exact[1][weights]),
+        "h at length over h": float(long.hessian_diagonal[weights].sum() / measured.exact[0][weights].sum()),
+    }
+
+
+def rows_that_count(network, theta, X, y):
+    """Effective number of rows behind the gradient, from the squared errors of their outputs."""
+    outputs = network.outputs(theta, X)
+    p = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    squares = np.square(p / p.sum(axis=1, keepdims=True) - np.eye(p.shape[1])[y]).sum(axis=1)
+    return float(squares.sum() ** 2 / np.square(squares).sum())
+
+
 def study(layers, seed):
     """Everything for one network and seed."""
     data = gc.data.load_digits()
@@ -213,6 +237,7 @@ def study(layers, seed):
         "fine-tuned": fine_tuned(network, theta, data, seed),
         "at initialisation": at_initialisation(network, start, data, seed),
         "totals": totals(measured["after, full"]),
+        "explanation": explanation(measured["after, full"]),
     }
 
 
