@@ -23,6 +23,12 @@ SHOWN = {
     "magnitude": (GREY, "s"), "gradient × weight": (AMBER, "v"), "Fisher": (PURPLE, "^"), "OBD, ½|h|θ²": (SKY, "P"),
     "OBD, exact h": (GREEN, "D"), "glass at length": (ORANGE, "o"), "glass + |Hz| at length": (BLUE, "o"),
 }  # fmt: skip
+PANELS = {
+    "one shot, global, full": "one shot",
+    "one shot, group, full": "one shot, layer by layer",
+    "gradual, minibatch": "ten rounds, measured anew",
+    "fine-tuned": "five rounds with fine-tuning",
+}
 LINES = {
     "measured": (BLACK, "-", "o"), "½ Σ h δ²": (GREEN, "--", "D"), "½ δ·Hδ": (SKY, "--", "v"),
     "½ Σ h δ², h at length": (BLUE, "-", "s"), "(8a), row sums at length": (AMBER, ":", "^"),
@@ -69,6 +75,20 @@ def print_ranks(found, kind, title):
     for case in CASES:
         rows = [[name, *(cell(rank_values(found, n, case, la, name, kind)) for n, la in columns)] for name in criteria]
         print_table(f"{title}, {case} loss", head, rows)
+
+
+def print_rank_means(found):
+    """Correlations averaged over all hidden layers of both networks."""
+    columns = [(network, layer) for network in found for layer in layers_of(found, network)[:-1]]
+    criteria = [name for name in found[columns[0][0]][0]["ranks"][CASES[0]][columns[0][1]] if name != "shares"]
+    for kind, what in enumerate(("absolute values", "signed values", "with what gradient and h leave")):
+        rows = []
+        for name in criteria:
+            means = [
+                np.mean([rank_values(found, n, case, la, name, kind) for n, la in columns], axis=0) for case in CASES
+            ]
+            rows.append([name, *map(cell, means)])
+        print_table(f"Rank correlation, hidden layers, {what}", ["criterion", *CASES], rows)
 
 
 def print_rank_bar(found):
@@ -165,87 +185,83 @@ def print_explanation(found):
     print_table("explanation", ["", *found], rows)
 
 
-def axes(columns, width=11.0, height=4.6, **options):
+def axes(columns, width=13.0, height=4.6):
+    """A figure with panels side by side that share their vertical axis."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    grid = figure.subplots(1, columns, **options)
+    grid = figure.subplots(1, columns, sharey=True)
     for ax in grid:
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
     return figure, grid
 
 
+def finish(figure, grid, columns, path):
+    """Add the legend below all panels and save."""
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def bars(values):
+    """Means (k,) and half intervals (k,) of (seeds, k) values."""
+    return np.array([mean_interval(column) for column in np.asarray(values).T]).T
+
+
 def draw_ranks(found, path):
-    """Correlation of every criterion after training, a mark for each hidden layer."""
+    """Correlation of every criterion, a panel for each state and loss, a mark for each layer."""
     network = list(found)[-1]
-    names = [n for n in found[network][0]["ranks"][CASES[0]]["layer1"] if n != "shares"][::-1]
-    figure, grid = axes(4, width=13, height=5.6, sharey=True)
+    layers = layers_of(found, network)
+    names = [n for n in found[network][0]["ranks"][CASES[0]][layers[0]] if n != "shares"][::-1]
+    figure, grid = axes(len(CASES), height=5.6)
     for ax, case in zip(grid, CASES, strict=True):
-        for k, (layer, colour, marker) in enumerate(
-            zip(layers_of(found, network), (BLUE, ORANGE, GREEN, GREY), "osD^", strict=True)
-        ):
-            stats = np.array([mean_interval(rank_values(found, network, case, layer, name)) for name in names])
-            ax.errorbar(stats[:, 0], np.arange(len(names)) + 0.2 * (1.5 - k), xerr=stats[:, 1], fmt=marker, color=colour, ms=5,
-                        lw=1.2, label="output layer" if k == 3 else f"hidden layer {k + 1}")  # fmt: skip
+        for k, layer in enumerate(layers):
+            stats = bars(np.transpose([rank_values(found, network, case, layer, name) for name in names]))
+            place = np.arange(len(names)) + 0.2 * (1.5 - k)
+            label = f"hidden layer {k + 1}" if k + 1 < len(layers) else "output layer"
+            colour, marker = (BLUE, ORANGE, GREEN, GREY)[k], "osD^"[k]
+            ax.errorbar(stats[0], place, xerr=stats[1], fmt=marker, color=colour, ms=5, lw=1.2, label=label)
         ax.set_yticks(range(len(names)), names)
         ax.set_xlim(0, 1.02)
         ax.set_title(case.replace(",", " training,") + " loss", fontsize=11)
         ax.set_xlabel("rank correlation with |change|")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=130)
+    finish(figure, grid, len(layers), path)
 
 
 def draw_accuracy(found, path):
-    """Accuracy against sparsity: one shot, gradual, fine-tuned."""
+    """Accuracy against sparsity, a panel for each kind of pruning."""
     network = list(found)[-1]
-    chosen = {f"{network}, one shot, global, full": "one shot, full loss", f"{network}, one shot, group, full": "one shot, layer by layer",
-              f"{network}, gradual, minibatch": "ten rounds, minibatch", f"{network}, fine-tuned": "five rounds with fine-tuning"}  # fmt: skip
-    figure, grid = axes(4, width=13.5, height=4.6, sharey=True)
     available = {title: (sparsities, quality) for title, sparsities, quality in settings(found)}
-    for ax, (title, shown) in zip(grid, chosen.items(), strict=True):
-        sparsities, quality = available[title]
+    figure, grid = axes(len(PANELS))
+    for ax, (title, shown) in zip(grid, PANELS.items(), strict=True):
+        sparsities, quality = available[f"{network}, {title}"]
         for k, (name, (colour, marker)) in enumerate(SHOWN.items()):
-            if name not in quality:
-                continue
-            stats = np.array([mean_interval(quality[name][:, j, 0]) for j in range(len(sparsities))])
-            x = np.arange(len(sparsities)) + 0.05 * (k - 3)
-            ax.errorbar(
-                x,
-                100 * stats[:, 0],
-                100 * stats[:, 1],
-                color=colour,
-                marker=marker,
-                ms=5,
-                lw=1.6,
-                elinewidth=0.9,
-                label=name,
-            )
+            if name in quality:
+                mean, half = 100 * bars(quality[name][:, :, 0])
+                place = np.arange(len(sparsities)) + 0.05 * (k - 3)
+                ax.errorbar(place, mean, half, color=colour, marker=marker, ms=5, lw=1.6, elinewidth=0.9, label=name)
         ax.set_xticks(range(len(sparsities)), [f"{100 * s:.0f}" for s in sparsities])
         ax.set_title(shown, fontsize=11)
         ax.set_xlabel("weights removed (%)")
     grid[0].set_ylabel("validation accuracy (%)")
     grid[0].set_ylim(0, 101)
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, frameon=False)
-    figure.savefig(path, dpi=130)
+    finish(figure, grid, len(SHOWN), path)
 
 
 def draw_totals(found, path):
-    """Change of the loss, measured and predicted."""
-    figure, grid = axes(len(found), sharey=True)
+    """Change of the loss, measured and predicted, a panel for each network."""
+    figure, grid = axes(len(found), width=11)
     for ax, (network, runs) in zip(grid, found.items(), strict=True):
         for k, (name, (colour, line, marker)) in enumerate(LINES.items()):
-            values = np.array([[each[name] for each in run["totals"]] for run in runs])
-            stats = np.array([mean_interval(column) for column in values.T])
-            low = np.minimum(stats[:, 1], 0.9 * stats[:, 0])
-            ax.errorbar(np.arange(len(TOTALS)) + 0.04 * (k - 3), stats[:, 0], [low, stats[:, 1]], color=colour, ls=line, marker=marker,
-                        ms=5, lw=2.4 if name == "measured" else 1.6, elinewidth=0.9, label=name, zorder=4 if name == "measured" else 3)  # fmt: skip
+            mean, half = bars([[each[name] for each in run["totals"]] for run in runs])
+            ends = [np.minimum(half, 0.9 * mean), half]  # on a logarithmic axis nothing ends below 0
+            width, order = (2.4, 4) if name == "measured" else (1.6, 3)
+            style = {"color": colour, "ls": line, "marker": marker, "ms": 5, "lw": width, "elinewidth": 0.9}
+            ax.errorbar(np.arange(len(TOTALS)) + 0.04 * (k - 3), mean, ends, label=name, zorder=order, **style)
         ax.set_yscale("log")
-        ax.set_ylim(1e-7, 1e3)
         ax.set_xticks(range(len(TOTALS)), [f"{100 * s:.0f}" for s in TOTALS])
         ax.set_title(f"{network} layers", fontsize=11)
         ax.set_xlabel("weights removed (%)")
     grid[0].set_ylabel("change of the training loss")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=130)
+    finish(figure, grid, 4, path)
 
 
 def report(found, folder):
@@ -256,6 +272,7 @@ def report(found, folder):
     print_ranks(found, 0, "Rank correlation of absolute values")
     print_ranks(found, 1, "Rank correlation of signed values")
     print_ranks(found, 2, "Rank correlation with what gradient and h leave")
+    print_rank_means(found)
     print_rank_bar(found)
     print_shares(found)
     print_quality(found)
