@@ -174,7 +174,7 @@ def print_totals(found):
         for name in names:
             shown = values[name] if name == "measured" else values[name] / values["measured"]
             label = "measured change" if name == "measured" else f"{name}, over measured"
-            rows.append([label, *("{:.2g} ± {:.1g}".format(*mean_interval(column)) for column in shown.T)])
+            rows.append([label, *("{:.2g} ± {:.2g}".format(*mean_interval(column)) for column in shown.T)])
         print_table(f"totals: {network}", head, rows)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pruning_report
 from joblib import Parallel, delayed
-from pruning_criteria import MANY, NETWORKS, ROWS, SINGLE, Measured, trained
+from pruning_criteria import MANY, NETWORKS, ROWS, SHORT, SINGLE, Measured, trained
 from scipy.stats import spearmanr
 
 import glasscurv as gc
@@ -193,19 +193,42 @@ def totals(measured):
 
 
 def explanation(measured):
-    """Why the length matters: rows that count, at theta and at the length; what |Hz| there is made of."""
-    network, rows, long = measured.network, (measured.X, measured.y), measured.long
-    law, rng = gc.Rademacher(), np.random.default_rng([measured.seed, 7])
-    points = [measured.theta + measured.length * law.sample(measured.theta.size, rng) for _ in range(8)]
+    """Why the length matters: rows that count, what is curved between θ and the length, and what jumps."""
+    network, rows = measured.network, (measured.X, measured.y)
     weights = np.concatenate([np.arange(measured.theta.size)[part] for part in network.weight_groups().values()])
-    of_glass = long.glass_density / (2 * measured.length)
-    return {
-        "rows that count": rows_that_count(network, measured.theta, *rows),
-        "rows that count at length": float(np.mean([rows_that_count(network, p, *rows) for p in points])),
-        "glass in |Hz|²": float(of_glass[weights].sum() / np.square(long.hessian_rms[weights]).sum()),
-        "glass as curvature with Fisher": correlation(of_glass[weights], measured.exact[1][weights]),
-        "h at length over h": float(long.hessian_diagonal[weights].sum() / measured.exact[0][weights].sum()),
-    }
+    found = {"rows that count at θ": rows_that_count(network, measured.theta, *rows)}
+    for name, length, estimate in (("short", SHORT, measured.short), ("length", measured.length, measured.long)):
+        law, rng = gc.Rademacher(), np.random.default_rng([measured.seed, 7])
+        lines = [split_line(measured, length * law.sample(measured.theta.size, rng)) for _ in range(8)]
+        curved, smooth_curved, second, jumped, counted = np.mean(lines, axis=0)
+        found |= {
+            f"rows that count, {name}": float(counted),
+            f"mean curvature over exact h, {name}": float(curved / length**2 / measured.exact[0].sum()),
+            f"share of the jumps in it, {name}": float(1 - smooth_curved / curved),
+            f"share of the jumps in the density, {name}": float(jumped / second),
+            f"density with Fisher, {name}": correlation(estimate.glass_density[weights], measured.exact[1][weights]),
+        }
+    return found
+
+
+def split_line(measured, step, nodes=8):
+    """Curvature along a line with and without jumps, second difference, its jumps, and rows that count at the end."""
+    network, theta, rows = measured.network, measured.theta, (measured.X, measured.y)
+    forth, back = (measured.gradient_at(theta + sign * step) - measured.gradient for sign in (1, -1))
+    places = (np.arange(nodes) + 0.5) / nodes
+    # Between the jumps the gradient changes by the Hessian alone.
+    smooth_forth, smooth_back = (
+        sign * np.mean([network.hessian_vector(theta + sign * t * step, step, *rows) for t in places], axis=0)
+        for sign in (1, -1)
+    )
+    second, smooth_second = forth + back, smooth_forth + smooth_back
+    return (
+        step @ (forth - back) / 2,
+        step @ (smooth_forth - smooth_back) / 2,
+        second @ second,
+        np.square(second - smooth_second).sum(),
+        rows_that_count(network, theta + step, *rows),
+    )
 
 
 def rows_that_count(network, theta, X, y):
