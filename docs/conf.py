@@ -26,8 +26,9 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "generated"]
+exclude_patterns = ["_build", "gallery"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r"_\w+"),  # private methods, in a note to authors of subclasses
@@ -52,6 +53,22 @@ mathjax_path = "tex-svg.js"
 mathjax3_config = {"tex": {"tags": "ams"}}
 html_static_path = [str(files("sphinx-mathjax-offline") / "static" / "mathjax" / mathjax_path)]
 
+# The scripts of gallery/ run while the site is built and become the pages of examples/. Nothing in these depends on
+# when and where that was: no run times, no archives, which hold times of files.
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "image_srcset": ["2x"],
+    "remove_config_comments": True,
+    "download_all_examples": False,
+    "min_reported_time": float("inf"),
+    "write_computation_times": False,
+    "show_signature": False,
+}
+
 html_theme = "pydata_sphinx_theme"
 html_title = "glasscurv"
 html_copy_source = False
@@ -74,6 +91,13 @@ def plain_bar(
     return match.string[:end], [], match.string[end:], []
 
 
+def drop_archives(app: Sphinx, page: str, source: list[str]) -> None:
+    """Leave out the link to an archive below each example, and with it the archive."""
+    if page.startswith(f"{sphinx_gallery_conf['gallery_dirs']}/"):
+        archive = r"\.\. container:: sphx-glr-download sphx-glr-download-zip\s+:download:`[^`]*`"
+        source[0] = re.sub(archive, "", source[0])
+
+
 class TestFile(SphinxRole):
     """A test's path, which must exist: a formula whose test was renamed or removed fails the build."""
 
@@ -94,7 +118,8 @@ def check_api_page(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Add the bar, the role and the check to the build."""
+    """Add the bar, the role, the check and the omission to the build."""
     Inliner.dispatch["|"] = plain_bar
     app.add_role("test", TestFile())
     app.connect("builder-inited", check_api_page)
+    app.connect("source-read", drop_archives)

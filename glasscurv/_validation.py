@@ -3,7 +3,7 @@
 Every message names the argument, says what was expected and what came.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -133,6 +133,13 @@ def integer(value: int, name: str, low: int) -> int:
     if value < low:
         raise ValueError(f"{name} must be ≥ {low}, got {value}")
     return int(value)
+
+
+def integers(values: Iterable[int], name: str, low: int) -> list[int]:
+    """Return a list of ints ≥ `low`."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a sequence of integers, got {type(values).__name__}")
+    return [integer(value, f"every entry of {name}", low) for value in values]
 
 
 def choice(value: Choice, name: str, options: Sequence[str]) -> Choice:

@@ -21,8 +21,8 @@ def draw_landscapes(toy: gc.RandomHinges, count: int, rng: np.random.Generator) 
 
 
 def glass_changes(toy: gc.RandomHinges, delta: Array, offsets: Array, signals: Array) -> Array:
-    """Return the loss at δ less the tangent at 0, in each landscape, (count,)."""
-    slopes = toy.normals @ delta
+    """Return the loss at δ, (n,) or one for each landscape, less the tangent at 0 there, (count,)."""
+    slopes = delta @ toy.normals.T
     ahead = np.abs(slopes - offsets)
     ahead[(slopes > offsets) == (offsets < 0)] = 0  # not crossed on the way from 0 to δ
     return np.asarray(np.einsum("lk,lk->l", signals, ahead))

@@ -24,6 +24,8 @@ from paper_checks import (
     nesterov_minibatch,
     network_steps,
     optimal_step,
+    pruning,
+    quantization,
     random_walk,
     reference,
     sampling,
@@ -81,6 +83,10 @@ _MODULES = {
         nesterov_minibatch,
         curvature_terms,
         reference,
+    ),
+    "Compression": (
+        pruning,
+        quantization,
     ),
 }
 

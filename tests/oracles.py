@@ -1,5 +1,6 @@
 """Slow, obvious rewrites of the theory, independent of the code under test."""
 
+import functools
 import math
 
 import mpmath
@@ -280,3 +281,56 @@ def backpropagation(net, theta, X, y):
         if k:
             delta = delta @ layers[k][0].T * net.activation.derivative(preactivations[k - 1])
     return loss, np.concatenate(parts).astype(theta.dtype)
+
+
+def slow_saliency(theta, gradient, hessian, density, input_norm, term):
+    """One term of a pruning saliency to 40 digits, a list of mpf."""
+    with mpmath.workdps(40):
+        rows = [[mpmath.mpf(float(v)) for v in row] for row in (theta, gradient, hessian, density, input_norm)]
+        formula = {
+            "gradient": lambda t, g, h, r, x: -g * t,
+            "hessian": lambda t, g, h, r, x: h * t**2 / 2,
+            "glass": lambda t, g, h, r, x: mpmath.sqrt(2 / (3 * mpmath.pi)) * mpmath.sqrt(r) * mpmath.sqrt(abs(t)) ** 3,
+            "abs_gradient": lambda t, g, h, r, x: abs(g * t),
+            "abs_hessian": lambda t, g, h, r, x: abs(h) * t**2 / 2,
+            "magnitude": lambda t, g, h, r, x: abs(t),
+            "input_norm": lambda t, g, h, r, x: abs(t) * x,
+        }[term]
+        return [formula(*column) for column in zip(*rows, strict=True)]
+
+
+def slow_pruning(saliency, shares, pools):
+    """Keep a list of flags: for each share, remove from every pool one weight after another until it is reached."""
+    kept = [True] * len(saliency)
+    for share in shares:
+        for pool in pools:
+            removed = sum(not kept[i] for i in pool)
+            for i in sorted((i for i in pool if kept[i]), key=lambda i: (saliency[i], i)):
+                if removed >= round(share * len(pool)):
+                    break
+                kept[i], removed = False, removed + 1
+    return kept
+
+
+def best_allocation(changes, sizes, budget, bits):
+    """Least change, and least size with it, over all choices within the budget."""
+    totals = functools.reduce(np.add.outer, changes.astype(np.longdouble))
+    costs = functools.reduce(np.add.outer, np.outer(sizes, bits))
+    fitting = np.where(costs <= budget, totals, np.inf)
+    return fitting.min(), costs[fitting == fitting.min()].min()
+
+
+def directional_rounding(gradient, theta, index, step, movements):
+    """½ E δ·Hδ and c sqrt(ρ_u) E‖δ‖^{3/2} from gradients at θ ± δ/√2, for given movements (M, k) in units of q."""
+    hessian, density, length = [], [], []
+    for movement in movements:
+        delta = np.zeros(len(theta))
+        delta[index] = movement * step[index]
+        t = float(np.linalg.norm(delta))
+        near = delta / math.sqrt(2)
+        plus, minus, center = gradient(theta + near), gradient(theta - near), gradient(theta)
+        hessian.append(near @ (plus - minus) / 2)
+        # Two increments along δ/t, each of variance ρ_u t/√2.
+        density.append((delta @ (plus - center) / t + delta @ (minus - center) / t) ** 2 / (math.sqrt(2) * t))
+        length.append(t**1.5)
+    return np.mean(hessian), float(C) * math.sqrt(np.mean(density)) * np.mean(length)

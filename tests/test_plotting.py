@@ -368,3 +368,70 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"figures need matplotlib: pip install 'glasscurv\[plot\]'"):
         importlib.reload(plotting)
+
+
+def make_effect(kind="pruning", tried=5, **changes):
+    """An effect on three layers, predicted a little too small."""
+    amounts = np.linspace(0.1, 0.9, tried) if kind == "pruning" else np.arange(2.0, 2 + tried)
+    fields = {
+        "kind": kind,
+        "groups": ("layer1", "layer2", "layer3"),
+        "predicted": np.array([0.02, 0.01, 0.003]),
+        "measured": np.array([0.03, 0.012, 0.003]),
+        "predicted_total": 0.05,
+        "measured_total": 0.06,
+        "amount": 0.8 if kind == "pruning" else 4,
+        "amounts": amounts,
+        "predicted_losses": np.geomspace(0.1, 1, tried),
+        "losses": np.geomspace(0.1, 2, tried),
+        "accuracies": np.linspace(0.98, 0.3, tried),
+        "result": (0.3, 0.92),
+    }
+    return gc.compression.CompressionEffect(**(fields | changes))
+
+
+def test_compressions_show_predictions_and_what_happened():
+    effects = [make_effect(), make_effect("rounding")]
+    figure = plotting.plot_compression(effects)
+    groups, losses, accuracies, *_, last = figure.axes
+    assert len(figure.axes) == 6
+    lines = by_label(groups)
+    np.testing.assert_array_equal(lines["predicted"].get_ydata(), [0.02, 0.01, 0.003, 0.05])
+    np.testing.assert_array_equal(lines["measured"].get_ydata(), [0.03, 0.012, 0.003, 0.06])
+    assert [label.get_text() for label in groups.get_xticklabels()] == ["layer1", "layer2", "layer3", "together"]
+    assert groups.get_yscale() == "log"
+    assert groups.get_ylabel() == "change of the loss\nby pruning"
+    lines = by_label(losses)
+    np.testing.assert_allclose(lines["measured"].get_xdata(), 100 * effects[0].amounts)
+    np.testing.assert_array_equal(lines["measured"].get_ydata(), effects[0].losses)
+    np.testing.assert_array_equal(lines["predicted"].get_ydata(), effects[0].predicted_losses)
+    assert lines["result: 80 %"].get_xydata().tolist() == [[80, 0.3]]
+    assert by_label(accuracies)["result: 80 %"].get_xydata().tolist() == [[80, 92]]
+    assert by_label(last)["result: 4 bits"].get_xydata().tolist() == [[4, 92]]
+    assert [ax.get_xlabel() for ax in figure.axes[1::3]] == ["weights removed (%)", "bits per weight"]
+
+
+def test_compressions_without_tries_or_labels_have_fewer_panels():
+    nothing = np.empty(0)
+    bare = make_effect(tried=0, amounts=nothing, result=(0.3, np.nan))
+    assert len(plotting.plot_compression([bare]).axes) == 1
+    assert len(plotting.plot_compression([make_effect(accuracies=np.full(5, np.nan))]).axes) == 2
+
+
+def test_gains_by_compression_are_on_a_straight_axis():
+    gains = plotting.plot_compression([make_effect(measured=np.array([0.03, -0.012, 0.003]))]).axes[0]
+    assert gains.get_yscale() == "linear"
+    assert gains.get_ylim()[0] < -0.012
+
+
+def test_many_layers_turn_their_names():
+    groups = tuple(f"layer{k}" for k in range(9))
+    ax = plotting.plot_compression([make_effect(groups=groups, predicted=np.ones(9), measured=np.ones(9))]).axes[0]
+    assert {label.get_rotation() for label in ax.get_xticklabels()} == {60}
+
+
+def test_only_effects_of_compression_are_drawn():
+    with pytest.raises(TypeError, match="effects must be CompressionEffects, got str"):
+        plotting.plot_compression(["pruning"])
+    with pytest.raises(ValueError, match="effects must hold at least one, got none"):
+        plotting.plot_compression([])

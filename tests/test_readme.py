@@ -56,6 +56,17 @@ def test_alice_trains(capsys):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_a_network_is_pruned_tuned_and_rounded(capsys):
+    namespace = run(EXAMPLES[3])
+    trained, pruned, tuned, rounded = map(float, capsys.readouterr().out.split()[-4:])
+    assert pruned < tuned
+    assert min(tuned, rounded) > trained - 0.04
+    weights = np.concatenate([namespace["small"].theta[part] for part in namespace["weights"].values()])
+    assert np.mean(weights == 0) >= 0.8
+    assert namespace["allocation"].size <= 5 * 8832
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 def test_the_commands_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     from glasscurv.cli.app import run as command
 
@@ -65,15 +76,16 @@ def test_the_commands_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     for line in lines:
         assert command([*shlex.split(line), "--quiet"]) == 0
         printed.append(capsys.readouterr().out)
-    assert [line.split()[0] for line in lines] == ["train", "profile", "compare"]
+    assert [line.split()[0] for line in lines] == ["train", "profile", "compress", "compare"]
     assert "validation accuracy  9" in printed[0]
     assert re.search(r"layer1: glass, exponent (0\.9|1\.)", printed[1])
-    assert "3 of 3" in printed[2]
-    assert {"curves.png", "profile.png", "run.ckpt"} <= {file.name for file in tmp_path.iterdir()}
+    assert re.search(r"together +8832 +20\.0 +4 ", printed[2])
+    assert "3 of 3" in printed[3]
+    assert {"curves.png", "profile.png", "run.ckpt", "small.ckpt"} <= {file.name for file in tmp_path.iterdir()}
 
 
 def test_there_is_no_example_without_a_test():
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 def test_each_command_is_one_line_that_makes_its_own_environment():

@@ -265,6 +265,22 @@ def test_integers_below_the_bound_are_refused():
         v.integer(np.int64(-3), "x", -2)
 
 
+@pytest.mark.parametrize("values", [(2, 5), [np.int8(2), 5], np.array([2, 5], np.uint8), range(2, 6, 3)])
+def test_sequences_of_integers_become_lists_of_ints(values):
+    assert v.integers(values, "x", 2) == [2, 5]
+    assert {type(value) for value in v.integers(values, "x", 2)} == {int}
+    assert v.integers([], "x", 2) == []
+
+
+def test_what_is_no_sequence_of_integers_is_refused():
+    with pytest.raises(TypeError, match="x must be a sequence of integers, got int"):
+        v.integers(5, "x", 2)
+    with pytest.raises(TypeError, match="every entry of x must be an integer, got float"):
+        v.integers([2, 5.0], "x", 2)
+    with pytest.raises(ValueError, match="every entry of x must be ≥ 2, got 1"):
+        v.integers([2, 1], "x", 2)
+
+
 def test_choices_pass_and_others_are_named():
     assert v.choice("b", "x", ("a", "b")) == "b"
     for value in ("c", "A", "", None, 1, ["a"]):

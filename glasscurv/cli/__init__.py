@@ -1,4 +1,4 @@
-"""The command ``glasscurv``: train, profile and compare from a terminal."""
+"""The command ``glasscurv``: train, profile, compress and compare from a terminal."""
 
 import os
 import signal

@@ -14,6 +14,7 @@ import typer
 from glasscurv import __version__
 from glasscurv.cli import INTERRUPTED
 from glasscurv.cli.compare import compare
+from glasscurv.cli.compress import compress
 from glasscurv.cli.output import note, print_json
 from glasscurv.cli.profile import profile
 from glasscurv.cli.train import train
@@ -55,7 +56,7 @@ def glasscurv(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the versions and stop.")
     ] = False,
 ) -> None:
-    r"""Curvature that the Hessian cannot see: train networks, measure their glass, compare optimizers.
+    r"""Curvature that the Hessian cannot see: measure it, train with it, make networks smaller.
 
     The gradient of a network of rectified linear units jumps wherever a unit crosses its kink. Together the jumps form
     a glass, and the expected loss bends like |δ|^1.5 for a movement δ. These commands measure it and train with it.
@@ -63,6 +64,7 @@ def glasscurv(
     \b
     glasscurv train --data digits --epochs 20 --checkpoint run.ckpt
     glasscurv profile run.ckpt --data digits --plot profile.png
+    glasscurv compress run.ckpt small.ckpt --data digits --sparsity 0.8 --bits 4
     glasscurv compare --data digits --optimizer alice --optimizer adam --epochs 10
 
     Each command explains itself: glasscurv train --help.
@@ -80,7 +82,7 @@ def version(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
 
 
 app.callback(help=_unwrapped(glasscurv))(glasscurv)
-for command in (train, profile, compare, version):
+for command in (train, profile, compress, compare, version):
     app.command(help=_unwrapped(command))(command)
 
 

@@ -148,6 +148,20 @@ def fit_data(split: Split, network: gc.MLP, dtype: DTypeLike) -> Split:
     return fitted
 
 
+def load_network(checkpoint: Path, split: Split) -> tuple[gc.MLP, FloatArray, Split]:
+    """Return the network of a checkpoint, its parameters, and the data in their precision."""
+    saved = gc.load_checkpoint(checkpoint)
+    return saved.network, saved.theta, fit_data(split, saved.network, saved.theta.dtype)
+
+
+def some_rows(split: Split, rows: int | None, seed: int) -> tuple[Any, Any]:
+    """Return so many training rows and their targets, drawn with the seed; None stands for all."""
+    if rows is None or rows >= len(split.X):
+        return split.X, split.y
+    kept = np.sort(gc.comparison.trials.streams(seed).shuffling.choice(len(split.X), rows, replace=False))
+    return split.X[kept], split.y[kept]
+
+
 def make_optimizer(
     name: str,
     theta0: FloatArray,

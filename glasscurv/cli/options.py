@@ -114,6 +114,10 @@ Seed = Annotated[
         min=0,
     ),
 ]
+Rows = Annotated[
+    int | None,
+    typer.Option(help="Measure the loss on so many training rows, drawn with the seed; by default on all.", min=1),
+]
 Plot = Annotated[
     Path | None,
     typer.Option(help="Draw the figure into this .png, .svg or .pdf.", metavar="FILE", rich_help_panel=OUTPUT),

@@ -71,10 +71,7 @@ def profile(
     samples: Annotated[
         int, typer.Option(help="Random directions, for the curvature and for each of five lengths.", min=2)
     ] = 16,
-    rows: Annotated[
-        int | None,
-        typer.Option(help="Measure the loss on so many training rows, drawn with the seed; by default on all.", min=1),
-    ] = None,
+    rows: options.Rows = None,
     seed: options.Seed = 0,
     layers: options.Layers = "64,64",
     activation: options.ActivationOption = options.Activation.relu,
@@ -109,7 +106,7 @@ def profile(
     _validation.number(length, "--length", 0, open_low=True)
     if checkpoint is not None:
         _check_checkpoint(context, checkpoint)
-        network, theta, split = _loaded(checkpoint, inputs.load_data(data, labels, validation))
+        network, theta, split = inputs.load_network(checkpoint, inputs.load_data(data, labels, validation))
     else:
         chosen = Training(
             data, labels, validation, layers, activation.value, None if loss is None else loss.value, dtype.value,
@@ -117,7 +114,7 @@ def profile(
         )  # fmt: skip
         with saves_nothing():
             network, theta, split = chosen.start() if epochs == 0 else _trained(chosen, not quiet)
-    X, y = _rows(split, rows, seed)
+    X, y = inputs.some_rows(split, rows, seed)
     inputs.check_memory(network, theta.dtype, len(X))
 
     def gradient(point: FloatArray) -> FloatArray:
@@ -142,11 +139,6 @@ def _check_checkpoint(context: typer.Context, path: Path) -> None:
     check_readable(path, "the checkpoint")
     if given := options.given(context, but=NOT_OF_TRAINING):
         raise ValueError(f"{given[0]} is for training, and the checkpoint holds a trained network")
-
-
-def _loaded(checkpoint: Path, split: Split) -> tuple[gc.MLP, FloatArray, Split]:
-    saved = gc.load_checkpoint(checkpoint)
-    return saved.network, saved.theta, inputs.fit_data(split, saved.network, saved.theta.dtype)
 
 
 def _above_rounding(found: gc.CurvatureProfile, gradient: FloatArray, network: gc.MLP) -> gc.CurvatureProfile:
@@ -177,13 +169,6 @@ def _trained(chosen: Training, progress: bool) -> tuple[gc.MLP, Any, Split]:
     if run.history.status == "interrupted":
         raise KeyboardInterrupt
     return run.network, run.optimizer.theta, run.split
-
-
-def _rows(split: Split, rows: int | None, seed: int) -> tuple[Any, Any]:
-    if rows is None or rows >= len(split.X):
-        return split.X, split.y
-    kept = np.sort(gc.comparison.trials.streams(seed).shuffling.choice(len(split.X), rows, replace=False))
-    return split.X[kept], split.y[kept]
 
 
 def _record(found: gc.CurvatureProfile, network: gc.MLP, rows: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glasscurv._typing import FloatArray
-from glasscurv._validation import integer, matrix
+from glasscurv._validation import integer, integers, matrix
 from glasscurv.compression.quantization import WIDTHS
 
 Integers = NDArray[np.int64]
@@ -74,9 +74,13 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: S
 
     Notes
     -----
+    A group with a negative change at few bits gets few bits, however large the budget. The sign of a Hessian or of a
+    measured change from few rows is often wrong: give absolute values, or add the glass, which is positive.
+
     This is the multiple-choice knapsack problem, solved exactly by dynamic programming over the groups: of all partial
     choices only those are kept which no other beats in both size and change, and which a lower bound for the groups to
-    come (the linear relaxation) does not rule out.
+    come (the linear relaxation) does not rule out. A thousand groups take a second, unless the changes of many groups
+    of different sizes are exactly proportional to their sizes: nearly all choices are then as good as one another.
 
     References
     ----------
@@ -92,10 +96,10 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: S
     Allocation(bits=array([3, 5]), change=1.16, size=800)
     """
     table = matrix(changes, "changes").astype(np.float64)
-    widths = [integer(each, "every entry of bits", 1) for each in bits]
+    widths = integers(bits, "bits", 1)
     if len(widths) != table.shape[1] or any(low >= high for low, high in pairwise(widths)):
         raise ValueError(f"bits must be {table.shape[1]} increasing numbers, a column of changes each, got {widths}")
-    counts = [integer(each, "every entry of sizes", 1) for each in sizes]
+    counts = integers(sizes, "sizes", 1)
     if len(counts) != len(table):
         raise ValueError(f"sizes must have {len(table)} entries, a row of changes each, got {len(counts)}")
     most = integer(budget, "budget", 1)
@@ -103,7 +107,7 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: S
     least = int(costs[:, 0].sum())
     if most < least:
         raise ValueError(f"budget must be at least {least} bits, {widths[0]} for each weight, got {most}")
-    chosen = _best_choices(table, costs, most)
+    chosen = _best_choices(table, costs, min(most, int(costs[:, -1].sum())))
     rows = np.arange(len(table))
     return Allocation(
         bits=np.array(widths)[chosen],

@@ -14,13 +14,10 @@ def disjoint_indices(groups: Groups | None, size: int) -> dict[str, NDArray[np.i
     if not parts:
         raise ValueError("groups must hold at least one group, got none")
     everything = np.arange(size)
-    indices = {name: np.atleast_1d(everything[part]) for name, part in parts.items()}
-    owner = np.full(size, -1)
-    names = list(indices)
-    for k, index in enumerate(indices.values()):
-        taken = index[owner[index] >= 0]
-        owner[index] = k
-        if taken.size or np.unique(index).size != index.size:
-            twice = int(taken[0]) if taken.size else int(index[0])
-            raise ValueError(f"groups must not overlap, got parameter {twice} of {names[k]!r} twice")
+    indices = {name: everything[part].ravel() for name, part in parts.items()}
+    owners = np.bincount(np.concatenate(list(indices.values())))
+    if owners.max() > 1:
+        twice = int(np.argmax(owners > 1))
+        names = [name for name, index in indices.items() for _ in range(np.count_nonzero(index == twice))]
+        raise ValueError(f"groups must not overlap, got parameter {twice} in {' and in '.join(map(repr, names))}")
     return indices

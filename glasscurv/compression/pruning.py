@@ -103,20 +103,20 @@ def prune(
     mask = np.ones(weights.size, np.bool_)
     for k in range(1, count + 1):
         found = saliency(weights.copy(), mask.copy()) if callable(saliency) else saliency
-        order = vector(found, "saliency", weights.size)
-        _remove(mask, order, target * (1 - (1 - k / count) ** 3), indices, scope)
+        ranked = vector(found, "saliency", weights.size)
+        _remove(mask, ranked, target * (1 - (1 - k / count) ** 3), indices, scope)
         weights[~mask] = 0
         if tune is not None:
             weights = _tuned(tune(weights.copy(), mask.copy()), weights, mask)
-    return Pruned(weights, mask, {name: float(1 - mask[index].mean()) for name, index in indices.items()})
+    return Pruned(weights, mask, {name: float(np.mean(~mask[index])) for name, index in indices.items()})
 
 
 def _remove(mask: Mask, saliency: FloatArray, sparsity: float, indices: Indices, scope: str) -> None:
     """Remove weights from the mask until the sparsity is reached."""
     pools = indices if scope == "group" else {"all": np.concatenate(list(indices.values()))}
     for pool in pools.values():
-        # First those that are gone already, then by saliency; lexsort is stable, so that ties are broken by position.
-        order = pool[np.lexsort((saliency[pool], mask[pool]))]
+        # First those that are gone already, then by saliency, then by position: the last key counts most.
+        order = pool[np.lexsort((pool, saliency[pool], mask[pool]))]
         mask[order[: round(sparsity * pool.size)]] = False
     for name, index in indices.items():
         if not mask[index].any():

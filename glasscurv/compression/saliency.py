@@ -18,7 +18,6 @@ many weights at once, take terms without signs: what single removals would gain 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -26,8 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray
-from glasscurv._validation import NonFiniteError, broadcast_vector, function, nonnegative_vector, number, vector
+from glasscurv._validation import broadcast_vector, function, nonnegative_vector, number, vector
 from glasscurv.compression.groups import disjoint_indices
+from glasscurv.compression.points import MovingPoint
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT
 from glasscurv.curvature.exponents import Groups
 
@@ -112,19 +112,17 @@ def pruning_saliency(
         if value is None:
             raise ValueError(f"{name} is needed for the term {term!r}, got None")
         check = broadcast_vector if name in ("gradient", "hessian") else nonnegative_vector
-        arrays[name] = check(value, name, weights.size).astype(weights.dtype, copy=False)
-    sizes = abs(weights)
-    saliency = np.zeros_like(weights)
-    for term in chosen:
-        saliency += _term(term, weights, sizes, arrays)
-    return saliency
+        arrays[name] = check(value, name, weights.size).astype(np.float64)
+    points = weights.astype(np.float64)  # in which terms of opposite signs cancel, and small densities do not vanish
+    saliency = sum(_term(term, points, abs(points), arrays) for term in chosen)
+    return np.asarray(saliency, weights.dtype)
 
 
 def _check_terms(terms: Any) -> tuple[str, ...]:
     if not isinstance(terms, str | Sequence):
         raise TypeError(f"terms must be a name or a sequence of names, got {type(terms).__name__}")
     chosen = (terms,) if isinstance(terms, str) else tuple(terms)
-    unknown = [term for term in chosen if term not in NEEDS]
+    unknown = [term for term in chosen if term not in list(NEEDS)]
     if unknown or not chosen:
         raise ValueError(f"terms must be of {', '.join(map(repr, NEEDS))}, got {unknown[0] if unknown else chosen!r}")
     if len(set(chosen)) < len(chosen):
@@ -183,28 +181,15 @@ def measured_saliency(
     array([-1., -3.])
     """
     function(value, "value")
-    point = vector(theta, "theta").copy()
-    chosen = np.arange(point.size) if indices is None else np.asarray(indices)
+    weights = vector(theta, "theta")
+    chosen = np.arange(weights.size) if indices is None else np.asarray(indices)
     if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
         raise TypeError(f"indices must be a (k,) array of integers, got shape {chosen.shape} and dtype {chosen.dtype}")
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= point.size):
-        raise ValueError(f"indices must lie in [0, {point.size}), got {chosen.min()} to {chosen.max()}")
-    view = point.view()
-    view.setflags(write=False)
-
-    def loss(where: str) -> float:
-        result = float(value(view))
-        if not math.isfinite(result):
-            raise NonFiniteError(f"non-finite loss {where}: {result}")
-        return result
-
-    start = loss("at theta")
-    changes = np.empty(chosen.size)
-    for k, i in enumerate(chosen):
-        kept, point[i] = point[i], 0
-        changes[k] = loss(f"without weight {i}") - start
-        point[i] = kept
-    return changes
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= weights.size):
+        raise ValueError(f"indices must lie in [0, {weights.size}), got {chosen.min()} to {chosen.max()}")
+    point = MovingPoint(weights)
+    start = point.loss(value, "at theta")
+    return np.array([point.loss(value, f"without weight {i}", i) - start for i in chosen], np.float64)
 
 
 def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = None) -> float:
@@ -250,7 +235,7 @@ def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = No
     sizes = abs(weights[np.concatenate(list(disjoint_indices(groups, weights.size).values()))]).astype(np.float64)
     count = max(round(share * sizes.size), 1)
     smallest = np.partition(sizes, count - 1)[:count]
-    length = float(smallest.max() and smallest.max() * np.sqrt(np.mean((smallest / smallest.max()) ** 2)))
-    if length == 0:
-        raise ValueError(f"theta must have weights to remove, got {count} zeros among the smallest {count}")
-    return length
+    largest = smallest.max()
+    if largest == 0:
+        raise ValueError(f"theta must have weights other than 0 among the {count} smallest, got zeros alone")
+    return float(largest * np.sqrt(np.mean((smallest / largest) ** 2)))  # without overflow or underflow

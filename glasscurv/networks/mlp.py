@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from glasscurv._threads import single_threaded_blas, thread_map
 from glasscurv._typing import FloatArray, RngLike
-from glasscurv._validation import choice, finite, generator, integer, matrix, output, real_array, table
+from glasscurv._validation import choice, finite, generator, integers, matrix, output, real_array, table
 from glasscurv.core import networks as core
 from glasscurv.networks.activations import ACTIVATIONS, Activation, straight_slopes
 from glasscurv.networks.losses import LOSSES, Loss
@@ -72,9 +72,7 @@ class MLP:
         activation: str | Activation = "relu",
         loss: str | Loss = "cross_entropy",
     ) -> None:
-        if not isinstance(layers, Iterable):
-            raise TypeError(f"layers must be a sequence of integers, got {type(layers).__name__}")
-        self.layers = tuple(integer(width, "every entry of layers", 1) for width in layers)
+        self.layers = tuple(integers(layers, "layers", 1))
         if len(self.layers) < 2:
             raise ValueError(f"layers must hold at least an input and an output width, got {self.layers}")
         if isinstance(activation, Activation):
@@ -210,7 +208,7 @@ class MLP:
         >>> net.input_norm([1.0, 1.0, 0.0], [[3.0, 0.0], [4.0, 1.0]]).round(4)
         array([3.5355, 0.7071, 1.    ])
         """
-        parameters, inputs = self._parameters(theta), finite(self._inputs(X), "X").astype(np.float64)
+        parameters, inputs = self._parameters(theta), finite(self._inputs(X), "X")
         hidden = self.preactivations(parameters, inputs)[:-1]
         norms = np.ones_like(parameters)
         for (weights, _), values in zip(

@@ -40,7 +40,7 @@ def examples(text, prompt):
 
 
 def helps():
-    texts = (app.glasscurv, app.train, app.profile, app.compare)
+    texts = (app.glasscurv, app.train, app.profile, app.compress, app.compare)
     return [example for text in texts for example in examples(text.__doc__, "glasscurv ")]
 
 
@@ -48,7 +48,8 @@ def run_cheaply(cli, example):
     """Run an example as it is written, but for shorter."""
     less = {
         "train": ["--epochs", 3],
-        "profile": ["--samples", 2, *([] if "run.ckpt" in example else ["--epochs", 1])],
+        "profile": ["--samples", 2, *([] if any(word.endswith(".ckpt") for word in example) else ["--epochs", 1])],
+        "compress": ["--samples", 1, "--rows", 50, *(["--tune", 1] if "--tune" in example else [])],
         "compare": ["--epochs", 1, "--seeds", 2, "--tuning-seeds", 1, "--lr-grid", "0.001,0.01,2", "--workers", 1],
     }
     less = {} if "--load" in example else less
@@ -68,12 +69,15 @@ def test_every_example_of_page_and_help_runs(cli, here):
         if "--checkpoint" in example and "--resume" not in example:
             for path in here.glob("run.ckpt*"):
                 path.unlink()
+        if example[0] == "compress":
+            (here / example[2]).unlink(missing_ok=True)
         run_cheaply(cli, example)
 
 
 def test_help_shows_its_examples_unwrapped_and_its_units(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "130")
-    for command, unit in (("train", "nats"), ("profile", "gradient² per length"), ("compare", "wall-clock time")):
+    units = {"train": "nats", "profile": "gradient² per length", "compress": "nats", "compare": "wall-clock time"}
+    for command, unit in units.items():
         status, out, _ = cli(command, "--help")
         assert status == 0
         assert unit in out

@@ -1,4 +1,5 @@
 import copy
+import math
 import multiprocessing
 import pickle
 import tracemalloc
@@ -414,6 +415,50 @@ def test_lists_are_accepted():
     assert net.value(theta.tolist(), X.tolist(), y.tolist()) == net.value(theta, X, y)
 
 
+# What each weight is and multiplies
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+def test_weight_groups_are_the_weights_and_no_biases(layers):
+    net = gc.MLP(layers)
+    theta = np.arange(net.size)
+    matrices = [weights for weights, _ in net.unflatten(theta)]
+    whole, units = net.weight_groups(), net.weight_groups(per="unit")
+    assert list(whole) == list(net.groups)
+    for group, weights in zip(whole.values(), matrices, strict=True):
+        assert np.array_equal(theta[group], weights.ravel())
+    columns = {f"layer{k}/{j}": column for k, weights in enumerate(matrices, 1) for j, column in enumerate(weights.T)}
+    assert list(units) == list(columns)
+    for name, column in columns.items():
+        assert np.array_equal(theta[units[name]], column)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_input_norms_are_those_of_a_slow_loop(name):
+    net, theta, X, _ = example(name, rows=40)
+    expected, h = [], X
+    for k, (weights, biases) in enumerate(net.unflatten(theta)):
+        sizes = [math.sqrt(math.fsum(value**2 for value in column) / len(X)) for column in h.T]
+        expected += [size for size in sizes for _ in biases] + [1.0 for _ in biases]
+        h = ACTIVATIONS[name].value(h @ weights + biases) if k < len(net.layers) - 2 else None
+    np.testing.assert_allclose(net.input_norm(theta, X), expected, rtol=1e-13)
+
+
+def test_input_norms_take_numbers_of_every_kind():
+    net = gc.MLP((2, 1), loss="mse")
+    for dtype in (np.float32, np.float64):
+        norm = net.input_norm(np.ones(3, dtype), np.array([[3e30, 0], [4e30, 1]], np.float32))  # squares overflow
+        assert norm.dtype == dtype
+        np.testing.assert_allclose(norm, [math.sqrt(12.5) * 1e30, math.sqrt(0.5), 1], rtol=1e-6)
+    assert net.input_norm([1, 1, 1], [[3, 4]]).tolist() == [3, 4, 1]
+
+
+def test_other_groups_than_of_layers_and_units_are_refused():
+    with pytest.raises(ValueError, match="per must be one of 'layer', 'unit', got 'column'"):
+        gc.MLP((2, 2)).weight_groups("column")
+
+
 # Bad arguments
 
 
@@ -429,7 +474,7 @@ def test_lists_are_accepted():
         ((2, 3.0), TypeError, "every entry of layers must be an integer, got float"),
         ("23", TypeError, "every entry of layers must be an integer, got str"),
         ((2, None), TypeError, "every entry of layers must be an integer, got NoneType"),
-        (5, TypeError, "layers|iterable"),
+        (5, TypeError, "layers must be a sequence of integers, got int"),
     ],
 )
 def test_bad_widths_are_refused(layers, exception, message):
@@ -466,6 +511,7 @@ CALLS = {
     "preactivations": lambda net, theta, X, y: net.preactivations(theta, X),
     "outputs": lambda net, theta, X, y: net.outputs(theta, X),
     "predict": lambda net, theta, X, y: net.predict(theta, X),
+    "input_norm": lambda net, theta, X, y: net.input_norm(theta, X),
 }
 GOOD = {"theta": np.linspace(-1, 1, 9), "X": np.array([[1.0, 2.0], [3.0, 4.0]]), "y": np.array([0, 2])}
 
