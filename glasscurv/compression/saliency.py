@@ -216,9 +216,9 @@ def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = No
 
     Notes
     -----
-    One weight of size |θ| crosses few boundaries when it alone is removed. When most weights go together, each boundary
-    is met by what all of them do, which is a movement as long as this; the row sums of the density at this length
-    rank weights better than those at a short one.
+    Where most weights go at once, each is removed from a network that all the others have moved by this much. What
+    curvature is there can be far from what it is at a point, above all after training, when most rows have a saturated
+    output and no curvature until they are moved. Single weights, or few in each of many rounds, need a short length.
 
     References
     ----------
