@@ -174,7 +174,8 @@ def compress(
     network, theta, split = inputs.load_network(checkpoint, split)
     within = inputs.some_rows(split, rows, seed)
     inputs.check_memory(network, theta.dtype, max(len(split.X), len(split.X_validation)))
-    inputs.check_optimizer(optimizer)
+    if tune is not None:  # what it refuses is refused before anything is measured
+        inputs.make_optimizer(optimizer, theta, lr, (), np.random.default_rng(seed))
     chosen = Compression(
         sparsity, "group" if scope is Scope.layer else "global", criterion.value, rounds, tune, optimizer, lr,
         batch_size, bits, allocate, scheme.value, per.value, samples, seed,

@@ -109,10 +109,10 @@ class Compressed:
         print_text("Predictions are made along movements of the same sizes, without a look at the compressed network.")
         _print_rows(STAGES, found["stages"], digits=4)
         size = found["bytes"]
-        bare = number(size["parameters"] / size["after"], digits=3)
+        whole, bare = (number(100 * size["after"] / size[name], digits=3) for name in ("before", "parameters"))
         print_text(
-            f"{before}: {size['before']} bytes, {after}: {size['after']} bytes, {number(found['ratio'], digits=3)} "
-            f"times fewer; the bare parameters in {self.theta.dtype}: {size['parameters']} bytes, {bare} times as many"
+            f"{before}: {size['before']} bytes, {after}: {size['after']} bytes, {whole} % of that and {bare} % of the "
+            f"{size['parameters']} bytes of the bare parameters in {self.theta.dtype}"
         )
 
 

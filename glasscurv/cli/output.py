@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -122,12 +123,13 @@ def check_writable(path: Path | None, option: str, suffixes: tuple[str, ...] = (
             raise ValueError(f"{option}: there is no folder {path.parent}")
         if path.is_dir():
             raise ValueError(f"{option} must be a file, and {path} is a folder")
-        existed = path.exists()
+        target = Path(os.path.realpath(path))  # opening a link that leads nowhere makes what it leads to
+        existed = target.exists()
         # Rights do not tell: a file system may be read-only, a name too long.
-        with open(path, "ab"):
+        with open(target, "ab"):
             pass
         if not existed:
-            path.unlink()
+            target.unlink()
     except OSError as error:
         raise ValueError(f"{option}: {path} cannot be written: {error.strerror}") from error
 

@@ -237,5 +237,6 @@ def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = No
     smallest = np.partition(sizes, count - 1)[:count]
     largest = smallest.max()
     if largest == 0:
-        raise ValueError(f"theta must have weights other than 0 among the {count} smallest, got zeros alone")
+        zeros = sizes.size - np.count_nonzero(sizes)
+        raise ValueError(f"sparsity {share:g} removes nothing: {zeros} of the {sizes.size} weights are 0 already")
     return float(largest * np.sqrt(np.mean((smallest / largest) ** 2)))  # without overflow or underflow

@@ -273,7 +273,8 @@ def test_the_tables_say_what_happened(cli, run, monkeypatch, columns):
     assert ["stage", "loss", "accuracy", "(%)", "loss", "accuracy", "(%)"] in headings
     assert any(line[:4] == ["together", "136", "50.0", "4"] for line in headings)
     sizes = [Path(name).stat().st_size for name in ("run.ckpt", "small.ckpt")]
-    assert f"run.ckpt: {sizes[0]} bytes, small.ckpt: {sizes[1]} bytes, " in out
+    share = f"{100 * sizes[1] / sizes[0]:.3g} % of that and "
+    assert f"run.ckpt: {sizes[0]} bytes, small.ckpt: {sizes[1]} bytes, {share}" in out
     assert all(line == line.rstrip() for line in out.splitlines())
     assert max(len(line) for line in out.splitlines() if "   " in line) <= 80
 
@@ -335,6 +336,28 @@ def test_mistakes_are_one_line_and_write_nothing(refused, here, arguments, messa
 def test_another_name_of_the_checkpoint_is_no_output(refused, here):
     (here / "link.ckpt").symlink_to("run.ckpt")
     assert "the output link.ckpt is the checkpoint" in refused("run.ckpt", "link.ckpt", *PRUNE[2:])
+
+
+def test_a_link_that_leads_nowhere_is_replaced(record, run, here):
+    (here / "link.ckpt").symlink_to("nowhere")
+    record("compress", "run.ckpt", "link.ckpt", *DATA, "--bits", 4)
+    assert gc.load_checkpoint("link.ckpt").bits
+    assert sorted(path.name for path in here.iterdir()) == ["link.ckpt", "run.ckpt"]
+
+
+def test_a_network_with_more_zeros_already_is_refused(refused, here):
+    network = gc.MLP((2, 12, 8, 2))
+    theta = network.initialize(rng=0)
+    pruned = gc.compression.prune(theta, abs(theta), 0.75, network.weight_groups())
+    gc.save_compressed("start.ckpt", network, pruned.theta)
+    assert refused("start.ckpt", "small.ckpt", "--data", "spirals", "--sparsity", 0.5) == (
+        "error: sparsity 0.5 removes nothing: 102 of the 136 weights are 0 already\n"
+    )
+
+
+def test_learning_rates_are_refused_before_anything_is_measured(refused, monkeypatch):
+    monkeypatch.setattr("glasscurv.estimate_curvature", lambda *_, **__: pytest.fail("measured"))
+    assert "lr must be finite" in refused(*PRUNE, "--tune", "1", "--lr", "nan")
 
 
 def test_what_loses_a_layer_says_how_to_prune_each(refused, record, here):
