@@ -58,7 +58,7 @@ def test_alice_trains(capsys):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 def test_a_network_is_pruned_tuned_and_rounded(capsys):
     namespace = run(EXAMPLES[3])
-    trained, pruned, tuned, rounded = map(float, capsys.readouterr().out.split()[-4:])
+    trained, pruned, tuned, rounded = (float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()[-4:])
     assert pruned < tuned
     assert min(tuned, rounded) > trained - 0.04
     weights = np.concatenate([namespace["small"].theta[part] for part in namespace["weights"].values()])

@@ -131,14 +131,24 @@ def compress(
     ] = None,
     allocate: Annotated[
         bool,
-        typer.Option("--allocate", help="Take a whole number of bits as an average too.", rich_help_panel=ROUNDING),
+        typer.Option(
+            "--allocate",
+            help="Take a whole number of bits as an average too. An average costs 2 · samples gradients for every grid "
+            "and each of seven widths or more: with --per unit, take fewer --samples and --rows.",
+            rich_help_panel=ROUNDING,
+        ),
     ] = False,
     scheme: Annotated[
         Scheme,
         typer.Option(help="Grids from −max|θ| to max|θ|, or from min θ to max θ.", rich_help_panel=ROUNDING),
     ] = Scheme.symmetric,
     per: Annotated[
-        Per, typer.Option(help="One grid for every layer, or for every output unit.", rich_help_panel=ROUNDING)
+        Per,
+        typer.Option(
+            help="One grid for every layer, or for every output unit. A grid takes some twenty bytes besides, which "
+            "many small units have to earn.",
+            rich_help_panel=ROUNDING,
+        ),
     ] = Per.layer,
     samples: Annotated[
         int, typer.Option(help="Random directions for every curvature and every prediction.", min=1)
@@ -166,7 +176,8 @@ def compress(
 
     The table gives changes of the training loss when each layer by itself is compressed, and all together: nats for
     cross_entropy, squared target units for mse. Predictions take gradients along movements of the same sizes with
-    random signs and never look at the compressed network. Fine-tuning is no part of them.
+    random signs; the loss of the compressed network is no part of them, nor is fine-tuning: with --tune, pruning is
+    that of the weights as they were before.
     """
     _check(context, sparsity, bits)
     _check_files(checkpoint, output, plot)
@@ -183,7 +194,8 @@ def compress(
     # What overflows becomes a nan, which is reported as the error.
     with saves_nothing(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         found = Compressor(chosen, network, split, within, sweep=plot is not None, progress=not quiet).run(theta)
-        gc.save_compressed(output, network, found.theta, found.quantized, {"compression": asdict(chosen)})
+        made_of = {"compression": asdict(chosen), "data": gc.training.data.digest(split.X, split.y)}
+        gc.save_compressed(output, network, found.theta, found.quantized, made_of)
     if as_json:
         print_json(found.summary(checkpoint, output))
     else:

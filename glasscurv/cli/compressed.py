@@ -87,7 +87,7 @@ class Compressed:
 
     def _row(self, name: str, index: NDArray[np.intp]) -> dict[str, Any]:
         row: dict[str, Any] = {"layer": name, "weights": index.size}
-        if not self.mask.all():
+        if not self.mask.all():  # pruned now, or before
             row["kept"] = float(self.mask[index].mean())
         if self.quantized is not None:
             widths = np.zeros(self.network.size)
@@ -103,10 +103,12 @@ class Compressed:
         widths = "-".join(map(str, network.layers))
         print_text(
             f"{widths} {network.activation.name} network, {count(self.rows, 'training row')}; "
-            f"changes of the loss in {unit}, each layer by itself"
+            f"changes of the loss in {unit}, each layer by itself and all together"
         )
         _print_rows(TITLES, found["table"], digits=3)
-        print_text("Predictions are made along movements of the same sizes, without a look at the compressed network.")
+        print_text(
+            "Predictions take gradients along movements of the same sizes, and evaluate nothing that was compressed."
+        )
         _print_rows(STAGES, found["stages"], digits=4)
         size = found["bytes"]
         whole, bare = (number(100 * size["after"] / size[name], digits=3) for name in ("before", "parameters"))

@@ -80,7 +80,9 @@ class Compressor:
 
     def run(self, theta: FloatArray) -> Compressed:
         """Prune, fine-tune and round, as far as was chosen."""
-        quantized, mask, effects = None, np.ones(theta.size, np.bool_), []
+        quantized, effects, mask = None, [], np.ones(theta.size, np.bool_)
+        for part in self.groups.values():
+            mask[part] = theta[part] != 0  # it may have been pruned before
         with self.bar:
             self._look("before", theta)
             if self.chosen.sparsity is not None:
@@ -179,7 +181,9 @@ class Compressor:
         quantized = gc.compression.quantize(theta, widths, groups, scheme)
         self._look("rounded", quantized.theta)
         tried = self._tried(WIDTHS, lambda width: gc.compression.quantize(theta, int(width), groups, scheme).theta)
-        return self._effect("rounding", theta, quantized.theta, quantized.theta, bits, tried), quantized
+        left = [(np.count_nonzero(theta[part]), quantized.bits[name]) for name, part in groups.items()]
+        reached = sum(count * width for count, width in left) / max(sum(count for count, _ in left), 1)
+        return self._effect("rounding", theta, quantized.theta, quantized.theta, reached, tried), quantized
 
     def _allocate(self, theta: FloatArray, bits: float, groups: dict[str, slice]) -> dict[str, int]:
         """Return the bits of every group: so many on average over the weights that are not 0."""

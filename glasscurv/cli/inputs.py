@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 import glasscurv as gc
 from glasscurv import _validation, data, schedules
 from glasscurv._typing import FloatArray
+from glasscurv.cli.output import note
 from glasscurv.data import Split
 from glasscurv.data.files import labels_if_whole
 
@@ -151,7 +152,10 @@ def fit_data(split: Split, network: gc.MLP, dtype: DTypeLike) -> Split:
 def load_network(checkpoint: Path, split: Split) -> tuple[gc.MLP, FloatArray, Split]:
     """Return the network of a checkpoint, its parameters, and the data in their precision."""
     saved = gc.load_checkpoint(checkpoint)
-    return saved.network, saved.theta, fit_data(split, saved.network, saved.theta.dtype)
+    split = fit_data(split, saved.network, saved.theta.dtype)
+    if saved.metadata.get("data") not in (None, gc.training.data.digest(split.X, split.y)):
+        note(f"the training data are not those of {checkpoint}: --data or --validation differs")
+    return saved.network, saved.theta, split
 
 
 def some_rows(split: Split, rows: int | None, seed: int) -> tuple[Any, Any]:

@@ -67,6 +67,12 @@ class Quantized:
     groups: dict[str, NDArray[np.intp]]
     scheme: Scheme
 
+    def __repr__(self) -> str:
+        widths = sorted(set(self.bits.values()))
+        bits = " to ".join(map(str, widths[:: max(len(widths) - 1, 1)]))
+        count = sum(index.size for index in self.groups.values())
+        return f"<Quantized: {count} of {self.theta.size} parameters, {self.scheme}, {bits} bits>"
+
 
 def quantize(
     theta: ArrayLike,

@@ -125,7 +125,7 @@ def _draw_accuracies(ax: Axes, effect: CompressionEffect) -> None:
 def _draw_result(ax: Axes, effect: CompressionEffect, value: float) -> None:
     x = _shown(effect, np.array([effect.amount]))
     unit = "%" if effect.kind == "pruning" else "bits"
-    ax.plot(x, [value], "*", color="black", ms=15, mec="white", label=f"result: {x[0]:.3g} {unit}", zorder=5)
+    ax.plot(x, [value], "*", color="black", ms=15, mec="white", label=f"in the end: {x[0]:.3g} {unit}", zorder=5)
 
 
 def _shown(effect: CompressionEffect, amounts: FloatArray) -> FloatArray:

@@ -266,7 +266,7 @@ def test_the_tables_say_what_happened(cli, run, monkeypatch, columns):
     status, out, err = cli("compress", "run.ckpt", "small.ckpt", *DATA, "--sparsity", 0.5, "--bits", 4, "--quiet")
     assert (status, err) == (0, "compressed: small.ckpt\n")
     assert out.startswith(
-        "2-12-8-2 relu network, 100 training rows; changes of the loss in nats, each layer by itself\n"
+        "2-12-8-2 relu network, 100 training rows; changes of the loss in nats, each layer by itself and all together\n"
     )
     headings = [line.split() for line in out.splitlines()]
     assert ["layer", "weights", "(%)", "bits", *2 * ["predicted", "measured"]] in headings
