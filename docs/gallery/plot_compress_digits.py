@@ -226,7 +226,7 @@ axes[0].set_ylabel("change of the loss")
 axes[0].legend()
 
 # %%
-# The Hessian comes within a factor of three of each single rounding, but only at the length of the rounding: at a tiny
+# The Hessian comes within a factor of four of each single rounding, but only at the length of the rounding: at a tiny
 # one it misses most of what two bits do. The glass falls short of the truth, and the more so the finer the grid. It is
 # the size of a change of either sign, and rounding many weights at random averages over the signs; what is left of the
 # jumps on average is in the Hessian at that length.
