@@ -423,6 +423,34 @@ def test_on_hinges_the_glass_is_that_of_equation_8c_and_the_hessian_vanishes():
     assert_mean_is(hessian.mean(axis=1), 0.0, resolution=None)
 
 
+def test_how_much_of_the_glass_is_a_shift_and_how_much_of_it_the_rule_sees():
+    """Hinges of unit normals: their part in X, and that part and the rule's averaged over roundings, 32 at a time.
+
+    With signals of zero mean the products of two hinges vanish, so that variances over landscapes are sums of squares
+    over hinges; of two sets of roundings, they are free of the scatter of either.
+    """
+    rng = np.random.default_rng(49)
+    landscapes, hinges, weights, half_width = 2200, 48, 128, 5.0
+    normals = rng.choice([-1.0, 1.0], (weights, hinges)) / math.sqrt(weights)
+    samples = np.empty((landscapes, 6))
+    for k in range(landscapes):
+        # Rounding with the step sqrt(12): movements along the normals have variance 1 and are nearly normal.
+        q = math.sqrt(12) * rng.uniform(-0.5, 0.5, (2, 32, weights)) @ normals
+        offsets = rng.uniform(-half_width, half_width, hinges)
+        change = np.maximum(np.where(offsets > 0, q - offsets, offsets - q), 0)
+        near = q / math.sqrt(2)
+        rule = abs(q) * ((near > offsets) != (-near > offsets)) / (2 * math.sqrt(2))
+        shift, seen = change.mean(axis=1), rule.mean(axis=1)
+        both = (shift[0] * seen[1] + shift[1] * seen[0]) / 2
+        parts = shift, seen, change**2, shift[0] * shift[1], both, seen[0] * seen[1]
+        samples[k] = [2 * half_width * np.mean(part) for part in parts]
+    spread, constant = 4 / 3 / math.sqrt(2 * math.pi), (math.sqrt(2) - 1) / 2
+    squared_correlation, slope = 1.5 * (1 + math.sqrt(2)) * (2 - math.sqrt(3)), math.sqrt(2) * (math.sqrt(3) - 1)
+    shared = constant * spread * squared_correlation / slope
+    # Signals of one sign shift every landscape, by ½ E q² K, and the rule by as much.
+    assert_mean_is(samples, [0.5, 0.5, spread, constant * spread, shared, shared / slope])
+
+
 def test_the_same_seed_gives_the_same_table_and_nothing_is_changed():
     theta = np.random.default_rng(48).normal(size=10).astype(np.float32)
     theta.setflags(write=False)
