@@ -2,7 +2,7 @@
 
 Claim. Removing weight i moves it by −θ_i and changes the loss by −g_iθ_i + ½h_iθ_i² + X. The glass term
 c √R_ii |θ_i|^{3/2} is the mean of |X|, not of X. On networks the first two terms rank single removals, sign and all,
-and the glass term ranks what they leave. At a minimum X is a rise on average.
+and the glass term ranks the size of what they leave. At a minimum X is a rise on average.
 
 Source. Theory, section 9 and equations (3), (6) and (7). What holds on networks is new.
 
@@ -25,13 +25,14 @@ Limits. Means over 24 networks; standard errors are 0.02 or less unless given. *
 all three terms 0.94, glass 0.90, ½|h|θ² 0.87, magnitude 0.37, ½hθ² with its sign 0.22. So from the same gradients glass
 alone is ahead of magnitude and of Optimal Brain Damage, but not of |gθ|, as long as the gradient is not zero. It is
 behind ½|h|θ² if h is the exact diagonal: 0.87 against 0.92 while training, 0.88 against 0.95 in hidden layers at a
-minimum (8 networks each). *Minimum*, hidden layers: gradient and Hessian rank ΔL with 0.93 and sum up to 0.75 of what
-is measured, with glass 0.95 and 0.89. What they leave is a rise in two of three removals and in nearly all large ones,
-1.9 ± 0.14 times the glass term in sum, as signals at the kinks do not average to zero. The glass term makes the mean
-error 0.70 ± 0.04 times what it is without, but predicts only 0.55 ± 0.03 of the single removals better. *Many at once*:
-signed terms do not add up. Without the tenth of all weights that has the least sum of the three terms the loss should
-fall by 1.0 ± 0.1, and it rises by 8.7 ± 0.5: that many small gains make a long movement, and the least of noisy
-estimates are mostly noise. Without the tenth of the least glass nothing changes.
+minimum (8 networks each). *Minimum*, hidden layers, 128 networks: gradient and Hessian rank ΔL with 0.91 and sum up to
+0.76 of what is measured, with glass 0.96 and 0.91. The size of what they leave is ranked by glass with 0.94, by
+magnitude with 0.37. It is a rise in two of three removals and in nearly all large ones, 1.7 ± 0.08 times the glass term
+in sum, as signals at the kinks do not average to zero. The glass term makes the mean error 0.69 times what it is
+without, but predicts only 0.55 of the single removals better. *Many at once*: signed terms do not add up. Without the
+tenth of all weights that has the least sum of the three terms the loss should fall by 1.0 ± 0.1, and it rises by
+8.7 ± 0.5: that many small gains make a long movement, and the least of noisy estimates are mostly noise. Without the
+tenth of the least glass nothing changes.
 """
 
 from typing import NamedTuple
@@ -47,7 +48,7 @@ from paper_checks.figures import BLUE, GREY, ORANGE, note, panels
 from paper_checks.movements import Task
 from paper_checks.outcome import Finding, Outcome, Settings, half_width, mean_finding
 
-CLAIM = "Gradient and Hessian rank single removals; glass ranks the rest, a rise at a minimum"
+CLAIM = "At a minimum removals cost more than gradient and Hessian say; glass ranks how much more"
 SOURCE = "theory 9; new"
 STANDING = "limited"
 
@@ -118,7 +119,7 @@ def run(settings: Settings) -> Outcome:
         minima.append(_minimum(theta, task, rng))
     if not minima:
         return Outcome(findings)
-    return Outcome([*findings, *_at_a_minimum(minima), *_while_training(training)], _figure(training, minima))
+    return Outcome([*_at_a_minimum(minima), *findings, *_while_training(training)], _figure(training, minima))
 
 
 def _on_hinges(count: int, rng: np.random.Generator) -> list[Finding]:
@@ -198,11 +199,13 @@ def _rank(predicted: Array, measured: Array) -> float:
 def _at_a_minimum(minima: list[Minimum]) -> list[Finding]:
     signed = [_rank(each.smooth, each.measured) for each in minima]
     rises = [each.rest.sum() / abs(each.rest).sum() for each in minima]
-    sizes = [_rank(each.glass, abs(each.rest)) - _rank(each.magnitude, abs(each.rest)) for each in minima]
+    sizes = np.array([_rank(each.glass, abs(each.rest)) for each in minima])
+    ahead = sizes - [_rank(each.magnitude, abs(each.rest)) for each in minima]
     return [
-        mean_finding("minimum: rank of ΔL by gradient and Hessian", 0.5, signed, relation=">="),
-        mean_finding("minimum: rank of what they leave, by glass less by magnitude", 0.0, sizes, relation=">="),
+        mean_finding("minimum: rank of what gradient and Hessian leave, by glass", 0.7, sizes, relation=">="),
+        mean_finding("minimum: the same less that by magnitude", 0.0, ahead, relation=">="),
         mean_finding("minimum: mean of what they leave / mean of its size", 0.0, rises, relation=">="),
+        mean_finding("minimum: rank of ΔL by gradient and Hessian", 0.5, signed, relation=">="),
     ]
 
 

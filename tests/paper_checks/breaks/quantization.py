@@ -44,6 +44,12 @@ def wrong_gradients(monkeypatch, factor):
     monkeypatch.setattr(gc.compression, "directional_quantization_changes", broken)
 
 
+def wrong_node(monkeypatch, node):
+    """Gradients are taken somewhere else on the way, and weighted as is right for boundaries."""
+    for module in ("points", "quantization"):
+        monkeypatch.setattr(f"glasscurv.compression.{module}.NODE", node)
+
+
 def wrong_grid(monkeypatch):
     """Weights are cut off instead of rounded: half a step too low."""
     exact = gc.compression.quantize
@@ -64,5 +70,6 @@ BREAKS = {
     "(8a) in the place of (8b)": on_hinges(partial(one_model_for_another, given="independent", used="coordinate")),
     "Hessian-vector product 10 % too large": on_networks(partial(wrong_hessian_vector, factor=1.1), BITS=(6,)),
     "gradients along the step half as large": on_networks(partial(wrong_gradients, factor=0.5), BITS=(4,)),
+    "gradients at the ends θ ± δ": on_networks(partial(wrong_node, node=1.0), BITS=(2,)),
     "weights cut off instead of rounded": on_networks(wrong_grid, BITS=(3,)),
 }
