@@ -218,7 +218,7 @@ def allocation_rows(case, curvature, per, found):
     totals = all_choices(case, groups) if len(groups) == 3 else {}
     rows, known = [], {}
     for average in AVERAGES:
-        budget = int(average * sum(sizes))
+        budget = average * sum(sizes)
         chosen = {"uniform": (int(average),) * len(sizes)}
         for method, table in tables.items():
             chosen[method] = tuple(compression.allocate_bits(table, sizes, budget, BITS).bits.tolist())

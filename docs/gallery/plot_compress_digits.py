@@ -236,8 +236,8 @@ axes[0].legend()
 sizes = [np.count_nonzero(theta[group]) for group in groups.values()]
 single = theta.astype(np.float32)
 for average in (3, 3.5, 4, 4.5):
-    allocation = allocate_bits(along.hessian, sizes, int(average * sum(sizes)), BITS)
-    rounded = quantize(single, dict(zip(groups, allocation.bits.tolist(), strict=True)), groups)
+    allocation = allocate_bits(along.hessian, sizes, average * sum(sizes), BITS)
+    rounded = quantize(single, allocation.bits, groups)
     change = loss(rounded.theta) - loss(theta)
     print(f"{average:3} bits on average: {allocation.bits} by layer, ", end="")
     print(f"change {allocation.change:.4f} predicted, {change:.4f} measured, ", end="")

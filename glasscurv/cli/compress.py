@@ -23,6 +23,7 @@ from glasscurv.cli.output import (
     save_figure,
     saves_nothing,
 )
+from glasscurv.compression.quantization import MOST_BITS
 
 
 class CriterionName(StrEnum):
@@ -58,7 +59,6 @@ class Per(StrEnum):
 
 
 PRUNING, ROUNDING, TUNING = "Pruning", "Rounding", "Fine-tuning"
-MOST_BITS = 16
 
 NEEDS = {
     "--sparsity": ("--scope", "--criterion", "--rounds", "--tune"),

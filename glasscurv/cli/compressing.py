@@ -16,11 +16,11 @@ from glasscurv._typing import FloatArray
 from glasscurv.cli import criteria, inputs
 from glasscurv.cli.compressed import Compressed, Stage
 from glasscurv.compression import CompressionEffect, Pruned, Quantized
+from glasscurv.compression.quantization import WIDTHS
 from glasscurv.data import Split
 
 SPARSITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-WIDTHS = range(2, 9)
-"""What is tried besides, for the figure; an allocation chooses among the widths, and among more if need be."""
+"""What is tried besides, for the figure, with every number of bits of `WIDTHS`."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Compression:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The numbers of bits among which an allocation chooses."""
+        """The numbers of bits among which an allocation chooses: the usual ones, and more if need be."""
         return tuple(range(WIDTHS[0], max(WIDTHS[-1], math.ceil(self.bits or 0)) + 1))
 
 
@@ -195,7 +195,7 @@ class Compressor:
         alive = np.flatnonzero(left)  # a unit may have lost all its weights
         sizes, widths = left[alive].tolist(), np.full(left.size, chosen.widths[0])
         # Without signs: what rounding to very few bits might gain is not to be relied on.
-        changes, budget = abs(found.hessian[alive]), int(bits * sum(sizes))
+        changes, budget = abs(found.hessian[alive]), bits * sum(sizes)
         widths[alive] = gc.compression.allocate_bits(changes, sizes, budget, chosen.widths).bits
         return dict(zip(groups, widths.tolist(), strict=True))
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glasscurv._typing import FloatArray
-from glasscurv._validation import integer, integers, matrix
+from glasscurv._validation import integers, matrix, number
 from glasscurv.compression.quantization import WIDTHS
 
 Integers = NDArray[np.int64]
@@ -47,7 +47,7 @@ class Segments(NamedTuple):
     change: FloatArray
 
 
-def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: Sequence[int] = WIDTHS) -> Allocation:
+def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: float, bits: Sequence[int] = WIDTHS) -> Allocation:
     """Choose the bits of each group so that the sum of the changes is least and the size within the budget.
 
     Parameters
@@ -57,8 +57,8 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: S
         With `hessian` alone it is the usual allocation by the Hessian.
     sizes : (G,) sequence of int
         Weights in every group, ≥ 1.
-    budget : int
-        Bits in total, such as 4 times the number of weights for four bits on average.
+    budget : float
+        Bits in total, ≥ 1, such as 3.5 times the number of weights for three and a half on average.
     bits : (K,) sequence of int
         Numbers of bits to choose from, ≥ 1, increasing.
 
@@ -102,11 +102,11 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: int, bits: S
     counts = integers(sizes, "sizes", 1)
     if len(counts) != len(table):
         raise ValueError(f"sizes must have {len(table)} entries, a row of changes each, got {len(counts)}")
-    most = integer(budget, "budget", 1)
+    most = int(number(budget, "budget", 1))
     costs = np.array(counts, np.int64)[:, None] * np.array(widths, np.int64)
     least = int(costs[:, 0].sum())
     if most < least:
-        raise ValueError(f"budget must be at least {least} bits, {widths[0]} for each weight, got {most}")
+        raise ValueError(f"budget must be at least {least} bits, {widths[0]} for each weight, got {budget}")
     chosen = _best_choices(table, costs, min(most, int(costs[:, -1].sum())))
     rows = np.arange(len(table))
     return Allocation(

@@ -10,12 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glasscurv._typing import FloatArray, Gradient, RngLike
-from glasscurv._validation import (
-    function,
-    generator,
-    integer,
-    vector,
-)
+from glasscurv._validation import function, generator, integer, vector
 from glasscurv.compression.groups import disjoint_indices
 from glasscurv.compression.points import MovingPoint, mean_change
 from glasscurv.curvature.exponents import Groups

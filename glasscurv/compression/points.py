@@ -47,7 +47,12 @@ class MovingPoint:
         self, value: Callable[[FloatArray], float], where: str, index: Any = slice(0), values: ArrayLike = 0
     ) -> float:
         """Return the loss with these values at these indices."""
-        found = float(self._call(value, index, values))
+        returned = self._call(value, index, values)
+        try:
+            found = float(returned)
+        except (TypeError, ValueError) as error:
+            kind = type(returned).__name__
+            raise TypeError(f"value must return the loss, one number, got {kind} {where}") from error
         if not math.isfinite(found):
             raise NonFiniteError(f"non-finite loss {where}: {found}")
         return found

@@ -76,7 +76,7 @@ class Quantized:
 
 def quantize(
     theta: ArrayLike,
-    bits: int | Mapping[str, int],
+    bits: int | Sequence[int] | Mapping[str, int],
     groups: Groups | None = None,
     scheme: Scheme = "symmetric",
 ) -> Quantized:
@@ -86,8 +86,8 @@ def quantize(
     ----------
     theta : (n,) array_like
         Parameters; they are not changed.
-    bits : int or mapping of str to int
-        Bits per weight, 2 to 16: one number, or one for every group.
+    bits : int, (G,) sequence of int or mapping of str to int
+        Bits per weight, 2 to 16: one number, or one for every group, such as ``allocate_bits(...).bits``.
     groups : mapping of str to slice or index array, optional
         Which weights share a grid: ``network.weight_groups()`` for one a layer, ``network.weight_groups("unit")`` for
         one an output unit. What is in no group, such as biases, is left as it is. By default one group ``"all"``.
@@ -137,7 +137,11 @@ def quantize(
 
 
 def _check_bits(bits: Any, names: list[str]) -> dict[str, int]:
-    if not isinstance(bits, Mapping):
+    if isinstance(bits, Sequence | np.ndarray) and not isinstance(bits, str):
+        if len(bits) != len(names):
+            raise ValueError(f"bits must have one entry for each of the groups {names}, got {len(bits)} entries")
+        bits = dict(zip(names, bits, strict=True))
+    elif not isinstance(bits, Mapping):
         bits = dict.fromkeys(names, bits)
     if set(bits) != set(names):
         raise ValueError(f"bits must have one entry for each of the groups {names}, got {list(bits)}")

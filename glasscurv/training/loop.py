@@ -86,8 +86,8 @@ def train(
         Steps between checkpoints, ≥ 1.
     resume : bool
         If the checkpoint exists, go on from it: parameters, optimizer, history and random generators come from the
-        file, whatever was passed, and the result is the same to the last bit as without the interruption. With False,
-        a checkpoint that exists is an error.
+        file, whatever was passed, and the result is the same to the last bit as without the interruption. A file that
+        would bring back what the optimizer's mask removes is an error. With False, a checkpoint that exists is one.
     callback : callable, optional
         ``callback(record)`` gets an `EpochRecord` after every epoch. It may raise StopIteration to end the training. A
         run that is resumed after an epoch begins with the record of that epoch, which the callback may have seen.
@@ -346,6 +346,12 @@ class _Run:
         kind, kind_here = state["now"]["bit_generator"], self.rng.bit_generator.state["bit_generator"]
         if kind != kind_here:
             raise ValueError(f"checkpoint {path!r} needs an rng with the bit generator {kind}, got {kind_here}")
+        kept, saved = self.optimizer.mask, optimizer_state["arrays"].get("mask", True)
+        if kept is not None and np.any(saved & ~kept):
+            raise ValueError(
+                f"checkpoint {path!r} has weights that the optimizer's mask removes: it is of a run before pruning; "
+                "give the fine-tuning a checkpoint of its own"
+            )
         self.optimizer.load_state_dict(optimizer_state)
         self.recorder, self.position = recorder, state["position"]
         if self.position:

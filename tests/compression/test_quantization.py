@@ -149,6 +149,10 @@ def test_groups_may_have_different_numbers_of_bits():
         alone = quantize(theta[groups[name]], bits)
         assert np.array_equal(rounded.theta[groups[name]], alone.theta)
         assert np.array_equal(rounded.codes[groups[name]], alone.codes)
+    for bits in ([5, 3], (5, 3), np.array([5, 3])):
+        same = quantize(theta, bits, groups)
+        assert np.array_equal(same.codes, rounded.codes)
+        assert same.bits == rounded.bits
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -182,6 +186,9 @@ def test_weights_beyond_the_end_of_all_numbers_are_refused(dtype, scheme):
         ({"bits": {"a": 4}}, ValueError, r"bits must have one entry for each of the groups \['a', 'b'\], got \['a'\]"),
         ({"bits": {"a": 4, "b": 4, "c": 4}}, ValueError, "bits must have one entry for each of the groups .*'c'"),
         ({"bits": {"a": 4, "b": 20}}, ValueError, "bits of 'b' must be at most 16, got 20"),
+        ({"bits": [4]}, ValueError, r"bits must have one entry for each of the groups \['a', 'b'\], got 1 entries"),
+        ({"bits": np.array([4, 20])}, ValueError, "bits of 'b' must be at most 16, got 20"),
+        ({"bits": "44"}, TypeError, "bits of 'a' must be an integer, got str"),
         ({"scheme": "log"}, ValueError, "scheme must be one of 'symmetric', 'affine', got 'log'"),
     ],
 )

@@ -230,6 +230,8 @@ def test_the_point_is_read_only_and_keeps_its_dtype():
         ({"indices": 0}, TypeError, r"indices must be a \(k,\) array of integers, got shape \(\) and dtype int64"),
         ({"indices": [0, 3, 1]}, ValueError, r"indices must lie in \[0, 3\), got 0 to 3"),
         ({"indices": [-1]}, ValueError, r"indices must lie in \[0, 3\), got -1 to -1"),
+        ({"value": lambda x: (1.0, x)}, TypeError, "value must return the loss, one number, got tuple at theta"),
+        ({"value": lambda x: x}, TypeError, "value must return the loss, one number, got ndarray at theta"),
         ({"value": lambda x: math.nan}, gc.NonFiniteError, "non-finite loss at theta: nan"),
         (
             {"value": lambda x: math.inf if x[2] == 0 else 1.0},

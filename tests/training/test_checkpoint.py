@@ -93,6 +93,28 @@ def test_a_run_that_prunes_as_it_goes_on_keeps_its_mask(tmp_path, stop):
     assert np.array_equal(saved["theta"] != 0, saved["mask"])
 
 
+def test_a_checkpoint_from_before_pruning_does_not_bring_weights_back(tmp_path):
+    def tuned(mask, epochs):
+        optimizer = OPTIMIZERS["alice"](NET.initialize(0))
+        optimizer.mask = mask
+        gc.train(NET, optimizer, X, Y, epochs, rng=2, progress=False, checkpoint=tmp_path / "run")
+        return optimizer
+
+    tuned(None, 1)
+    few, fewer = np.arange(NET.size) % 2 == 0, np.arange(NET.size) % 4 == 0
+    written = (tmp_path / "run").read_bytes()
+    with pytest.raises(ValueError, match="has weights that the optimizer's mask removes: it is of a run before"):
+        tuned(few, 2)
+    assert (tmp_path / "run").read_bytes() == written
+    (tmp_path / "run").unlink()
+    (tmp_path / "run.previous").unlink(missing_ok=True)
+    tuned(few, 1)
+    for mask in (few, None, np.ones(NET.size, bool)):
+        assert np.array_equal(tuned(mask, 2).mask, few)
+    with pytest.raises(ValueError, match="mask removes"):
+        tuned(fewer, 3)
+
+
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):
     whole, optimizer = run(tmp_path / "run")
     again, other = run(tmp_path / "run")
