@@ -405,9 +405,9 @@ def test_compressions_show_predictions_and_what_happened():
     np.testing.assert_allclose(lines["measured"].get_xdata(), 100 * effects[0].amounts)
     np.testing.assert_array_equal(lines["measured"].get_ydata(), effects[0].losses)
     np.testing.assert_array_equal(lines["predicted"].get_ydata(), effects[0].predicted_losses)
-    assert lines["result: 80 %"].get_xydata().tolist() == [[80, 0.3]]
-    assert by_label(accuracies)["result: 80 %"].get_xydata().tolist() == [[80, 92]]
-    assert by_label(last)["result: 4 bits"].get_xydata().tolist() == [[4, 92]]
+    assert lines["in the end: 80 %"].get_xydata().tolist() == [[80, 0.3]]
+    assert by_label(accuracies)["in the end: 80 %"].get_xydata().tolist() == [[80, 92]]
+    assert by_label(last)["in the end: 4 bits"].get_xydata().tolist() == [[4, 92]]
     assert [ax.get_xlabel() for ax in figure.axes[1::3]] == ["weights removed (%)", "bits per weight"]
 
 
