@@ -8,3 +8,6 @@ GLASS_LOSS_COEFFICIENT: Final = math.sqrt(2 / (3 * math.pi))
 
 GLASS_STEP_COEFFICIENT: Final = 3 / (4 * math.pi)
 """a = 9c²/8 = 3/(4π) ≈ 0.238732: the glass curvature of a step is α = aρ/|g| (equation 11)."""
+
+MOST_BITS: Final = 16
+"""Bits of a weight on a grid, at most."""

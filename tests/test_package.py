@@ -53,6 +53,7 @@ OPTIONAL = {"matplotlib", "sklearn", "torch", "jax", "rich", "typer", "pandas"}
         ("gc.Alice", {"scipy.special", "scipy.linalg", "scipy.optimize", "tqdm", "glasscurv.curvature", *OPTIONAL}),
         ("gc.glass_kernel", {"scipy.special", "scipy.linalg", "numba"}),
         ("gc.train", {"scipy.optimize", "scipy.stats", "glasscurv.comparison", *OPTIONAL}),
+        ("import glasscurv.cli.app", {"scipy", "numba", "tqdm", "glasscurv.core", "matplotlib", "sklearn"}),  # --help
     ],
 )
 def test_a_use_loads_what_it_needs_and_nothing_heavy_besides(use, absent):

@@ -13,7 +13,6 @@ import typer
 import glasscurv as gc
 from glasscurv import _validation
 from glasscurv.cli import inputs, options
-from glasscurv.cli.compressing import Compression, Compressor
 from glasscurv.cli.output import (
     check_figure,
     check_readable,
@@ -23,7 +22,7 @@ from glasscurv.cli.output import (
     save_figure,
     saves_nothing,
 )
-from glasscurv.compression.quantization import MOST_BITS
+from glasscurv.constants import MOST_BITS
 
 
 class CriterionName(StrEnum):
@@ -179,6 +178,8 @@ def compress(
     random signs; the loss of the compressed network is no part of them, nor is fine-tuning: with --tune, pruning is
     that of the weights as they were before.
     """
+    from glasscurv.cli.compressing import Compression, Compressor  # not for --help: it loads Numba
+
     _check(context, sparsity, bits)
     _check_files(checkpoint, output, plot)
     split = inputs.load_data(data, labels, validation)
