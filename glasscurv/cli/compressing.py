@@ -18,6 +18,7 @@ from glasscurv.cli.compressed import Compressed, Stage
 from glasscurv.compression import CompressionEffect, Pruned, Quantized
 from glasscurv.compression.quantization import WIDTHS
 from glasscurv.data import Split
+from glasscurv.training.data import accuracy, evaluate
 
 SPARSITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """What is tried besides, for the figure, with every number of bits of `WIDTHS`."""
@@ -122,14 +123,14 @@ class Compressor:
     def _value(self, theta: FloatArray) -> float:
         return self.network.value(theta, self.X, self.y)
 
-    def _accuracy(self, theta: FloatArray, X: FloatArray, y: NDArray[Any]) -> float:
-        labelled = self.network.loss.name == "cross_entropy"
-        return float(np.mean(self.network.predict(theta, X) == y)) if labelled else math.nan
+    def _accuracy(self, theta: FloatArray) -> float:
+        """Return the accuracy on the validation data."""
+        return accuracy(self.network, theta, self.split.X_validation, self.split.y_validation)
 
     def _look(self, stage: str, theta: FloatArray) -> None:
-        split, found = self.split, []
-        for X, y in ((split.X, split.y), (split.X_validation, split.y_validation)):
-            found += [self.network.value(theta, X, y), self._accuracy(theta, X, y)]
+        split = self.split
+        rows = (split.X, split.y), (split.X_validation, split.y_validation)
+        found = [measure for pair in rows for measure in evaluate(self.network, theta, pair).values()]
         self.stages.append(Stage(stage, *found))
 
     def _prune(self, theta: FloatArray, sparsity: float) -> tuple[CompressionEffect, Pruned]:
@@ -177,21 +178,22 @@ class Compressor:
 
     def _round(self, theta: FloatArray, bits: float) -> tuple[CompressionEffect, Quantized]:
         groups, scheme = self.network.weight_groups(self.chosen.per), self.chosen.scheme
-        widths = self._allocate(theta, bits, groups) if self.chosen.allocates else int(bits)
+        left = np.array([np.count_nonzero(theta[part]) for part in groups.values()])
+        widths = self._allocate(theta, bits, groups, left) if self.chosen.allocates else int(bits)
         quantized = gc.compression.quantize(theta, widths, groups, scheme)
         self._look("rounded", quantized.theta)
         tried = self._tried(WIDTHS, lambda width: gc.compression.quantize(theta, int(width), groups, scheme).theta)
-        left = [(np.count_nonzero(theta[part]), quantized.bits[name]) for name, part in groups.items()]
-        reached = sum(count * width for count, width in left) / max(sum(count for count, _ in left), 1)
+        reached = float(left @ list(quantized.bits.values())) / max(int(left.sum()), 1)
         return self._effect("rounding", theta, quantized.theta, quantized.theta, reached, tried), quantized
 
-    def _allocate(self, theta: FloatArray, bits: float, groups: dict[str, slice]) -> dict[str, int]:
-        """Return the bits of every group: so many on average over the weights that are not 0."""
+    def _allocate(
+        self, theta: FloatArray, bits: float, groups: dict[str, slice], left: NDArray[np.intp]
+    ) -> dict[str, int]:
+        """Return the bits of every group: so many on average over the weights that are left in it."""
         chosen = self.chosen
         found = gc.compression.directional_quantization_changes(
             self._gradient, theta, groups, chosen.widths, chosen.scheme, chosen.samples, self.of_rounding
         )
-        left = np.array([np.count_nonzero(theta[part]) for part in groups.values()])
         alive = np.flatnonzero(left)  # a unit may have lost all its weights
         sizes, widths = left[alive].tolist(), np.full(left.size, chosen.widths[0])
         # Without signs: what rounding to very few bits might gain is not to be relied on.
@@ -220,7 +222,6 @@ class Compressor:
         tried: dict[float, FloatArray],
     ) -> CompressionEffect:
         """Compare what was predicted with what happened."""
-        validation = self.split.X_validation, self.split.y_validation
         start, others = self._value(before), list(tried.values())
 
         def predict(to: FloatArray, rng: np.random.Generator, groups: dict[str, slice] | None = None) -> FloatArray:
@@ -237,6 +238,6 @@ class Compressor:
             amounts=np.array(list(tried), np.float64),
             predicted_losses=np.array([start + predict(each, self.of_sweeps)[0] for each in others]),
             losses=np.array([self._value(each) for each in others]),
-            accuracies=np.array([self._accuracy(each, *validation) for each in others]),
-            result=(self._value(result), self._accuracy(result, *validation)),
+            accuracies=np.array([self._accuracy(each) for each in others]),
+            result=(self._value(result), self._accuracy(result)),
         )

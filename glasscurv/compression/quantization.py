@@ -25,11 +25,10 @@ from glasscurv._validation import (
 )
 from glasscurv.compression.groups import disjoint_indices
 from glasscurv.compression.points import NODE, MovingPoint, mean_change
-from glasscurv.constants import GLASS_LOSS_COEFFICIENT
+from glasscurv.constants import GLASS_LOSS_COEFFICIENT, MOST_BITS
 from glasscurv.curvature.exponents import Groups
 
 Scheme = Literal["symmetric", "affine"]
-MOST_BITS = 16
 WIDTHS = tuple(range(2, 9))
 
 
@@ -276,23 +275,24 @@ def quantization_changes(
     h = broadcast_vector(hessian, "hessian", weights.size)
     rho = nonnegative_vector(density, "density", weights.size)
     choice(model, "model", ("coordinate", "independent"))
+    indices, steps = _grids(weights, groups, bits, scheme)
     return np.array(
         [
             [expected_quantization_change(step[index], h[index], rho[index], model) for step in steps]
-            for index, steps in _grids(weights, groups, bits, scheme)
+            for index in indices.values()
         ]
     )
 
 
 def _grids(
     weights: FloatArray, groups: Groups | None, bits: Sequence[int], scheme: Scheme
-) -> list[tuple[NDArray[np.intp], list[FloatArray]]]:
-    """Return the indices of every group, and the steps (n,) of its grid for each number of bits."""
+) -> tuple[dict[str, NDArray[np.intp]], list[FloatArray]]:
+    """Return the indices of every group, and the steps (n,) of the grids for each number of bits."""
     widths = integers(bits, "bits", 2)
     if not widths:
         raise ValueError("bits must hold at least one number, got none")
-    steps = [quantize(weights, width, groups, scheme).step for width in widths]
-    return [(index, steps) for index in disjoint_indices(groups, weights.size).values()]
+    rounded = [quantize(weights, width, groups, scheme) for width in widths]
+    return rounded[0].groups, [each.step for each in rounded]
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,13 +373,13 @@ def directional_quantization_changes(
     weights = vector(theta, "theta")
     function(gradient, "gradient")
     count, source = integer(samples, "samples", 1), generator(rng)
-    names, grids = list(disjoint_indices(groups, weights.size)), _grids(weights, groups, bits, scheme)
+    indices, steps = _grids(weights, groups, bits, scheme)
     point = MovingPoint(weights)
     start = point.gradient(gradient, "at theta")
-    hessian, glass = np.zeros((2, len(grids), len(bits)))
-    for g, (index, steps) in enumerate(grids):
+    hessian, glass = np.zeros((2, len(indices), len(steps)))
+    for g, (name, index) in enumerate(indices.items()):
         for k, step in enumerate(steps):
-            where = f"for group {names[g]!r} and {bits[k]} bits"
+            where = f"for group {name!r} and {bits[k]} bits"
             squares, lengths = 0.0, 0.0
             for _ in range(count):
                 delta = step[index] * source.uniform(-0.5, 0.5, index.size)

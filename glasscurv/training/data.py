@@ -47,13 +47,18 @@ def gradient_into(buffer: FloatArray, network: MLP) -> Callable[..., tuple[float
 
 def evaluate(network: MLP, theta: FloatArray, validation: tuple[FloatArray, NDArray[Any]] | None) -> dict[str, float]:
     """Return loss and accuracy on the validation data, nan where there is none."""
-    accuracy = loss = np.nan
-    if validation is not None:
-        X, y = validation
-        loss = network.value(theta, X, y)
-        if network.loss.name == "cross_entropy":
-            accuracy = float(np.mean(network.predict(theta, X) == y))
-    return {"validation_loss": loss, "validation_accuracy": accuracy}
+    if validation is None:
+        return {"validation_loss": np.nan, "validation_accuracy": np.nan}
+    return {
+        "validation_loss": network.value(theta, *validation),
+        "validation_accuracy": accuracy(network, theta, *validation),
+    }
+
+
+def accuracy(network: MLP, theta: FloatArray, X: FloatArray, y: NDArray[Any]) -> float:
+    """Return the share of right labels, nan where the targets are none."""
+    labelled = network.loss.name == "cross_entropy"
+    return float(np.mean(network.predict(theta, X) == y)) if labelled else np.nan
 
 
 def digest(*arrays: NDArray[Any]) -> str:
