@@ -1,5 +1,16 @@
-"""Alice inside other libraries."""
+"""Alice and the estimators at home in other libraries; each module needs the library of its name."""
 
-from glasscurv.integrations import scipy
+from importlib import import_module
+from types import ModuleType
 
-__all__ = ["scipy"]
+__all__ = ["optax", "scipy", "sklearn", "torch"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

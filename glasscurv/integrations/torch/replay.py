@@ -1,0 +1,93 @@
+"""What is the same in every evaluation of one closure: random numbers and buffers."""
+
+from __future__ import annotations
+
+import random
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+ACCELERATORS = ("cuda", "xpu", "mps")
+
+
+class RandomState:
+    """The present state of every generator that a closure may draw from: Python's, NumPy's, PyTorch's on every device.
+
+    Nothing waits for a device: the states of PyTorch's generators are kept on the host.
+
+    Examples
+    --------
+    >>> import torch
+    >>> state = RandomState()
+    >>> first = torch.rand(3)
+    >>> state.restore()
+    >>> torch.equal(torch.rand(3), first)
+    True
+    """
+
+    def __init__(self) -> None:
+        self._python, self._numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (what closures use)
+        self._cpu = torch.get_rng_state()
+        self._devices = [
+            (module, device, module.get_rng_state(device)) for module in _accelerators() for device in _devices(module)
+        ]
+
+    def restore(self) -> None:
+        """Set every generator back."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)  # noqa: NPY002
+        torch.set_rng_state(self._cpu)
+        for module, device, state in self._devices:
+            module.set_rng_state(state, device)
+
+
+class KeptBuffers:
+    """A context that leaves the buffers of every module that is called in it as they were.
+
+    So batch normalisation may see several evaluations of a minibatch and count one. The modules need not be known: a
+    hook that sees every call saves what is about to change.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.BatchNorm1d(2)
+    >>> with KeptBuffers():
+    ...     _ = layer(torch.randn(8, 2))
+    >>> layer.running_mean.tolist(), int(layer.num_batches_tracked)
+    ([0.0, 0.0], 0)
+    """
+
+    def __enter__(self) -> None:
+        self._saved: dict[tuple[int, str], tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
+        self._hook = register_module_forward_pre_hook(self._save)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._hook.remove()
+        with torch.no_grad():
+            for (_, name), (module, buffer, before) in self._saved.items():
+                module._buffers[name] = buffer.copy_(before)
+
+    def _save(self, module: torch.nn.Module, inputs: Any) -> None:
+        for name, buffer in module._buffers.items():
+            if buffer is not None and (id(module), name) not in self._saved:
+                self._saved[id(module), name] = module, buffer, buffer.detach().clone()
+
+
+def _accelerators() -> list[Any]:
+    """Return PyTorch's modules of the kinds of devices in use; asking one that is not in use would start it."""
+    modules = [getattr(torch, kind, None) for kind in ACCELERATORS]
+    return [module for module in modules if module is not None and _in_use(module)]
+
+
+def _in_use(module: Any) -> bool:
+    initialized = getattr(module, "is_initialized", None)  # torch.mps has none: its one device is there or not
+    return bool(torch.backends.mps.is_available() if initialized is None else initialized())
+
+
+def _devices(module: Any) -> list[Any]:
+    return ["mps"] if module is torch.mps else list(range(module.device_count()))
