@@ -42,7 +42,7 @@ def fresh(code, **environment):
 
 
 LOADED = "; print(*sorted(name for name in sys.modules if '.' not in name or name.startswith(('glasscurv', 'scipy'))))"
-OPTIONAL = {"matplotlib", "sklearn", "torch", "jax", "rich", "typer", "pandas"}
+OPTIONAL = {"matplotlib", "sklearn", "torch", "jax", "optax", "rich", "typer", "pandas"}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,7 @@ OPTIONAL = {"matplotlib", "sklearn", "torch", "jax", "rich", "typer", "pandas"}
         ("gc.GLASS_STEP_COEFFICIENT", {"numpy", "scipy", "numba"}),
         ("gc.Alice", {"scipy.special", "scipy.linalg", "scipy.optimize", "tqdm", "glasscurv.curvature", *OPTIONAL}),
         ("gc.glass_kernel", {"scipy.special", "scipy.linalg", "numba"}),
+        ("gc.integrations, dir(gc.integrations)", {"numpy", "scipy", *OPTIONAL}),
         ("gc.train", {"scipy.optimize", "scipy.stats", "glasscurv.comparison", *OPTIONAL}),
         ("import glasscurv.cli.app", {"scipy", "numba", "tqdm", "glasscurv.core", "matplotlib", "sklearn"}),  # --help
     ],
@@ -119,4 +120,4 @@ threading.Thread(target=use).start()
 
 def test_extras_are_those_that_the_errors_and_the_readme_name():
     extras = PROJECT["optional-dependencies"]
-    assert {"cli", "plot", "data", "checkpoint", "torch", "jax", "checks", "test", "docs"} <= set(extras)
+    assert {"cli", "plot", "data", "checkpoint", "torch", "jax", "sklearn", "checks", "test", "docs"} <= set(extras)

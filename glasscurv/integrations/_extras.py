@@ -27,12 +27,12 @@ def needed(extra: str, *libraries: str) -> Iterator[None]:
     >>> with needed("torch", "torch_of_nowhere"):
     ...     import torch_of_nowhere
     Traceback (most recent call last):
-    ImportError: this needs torch_of_nowhere, which is not installed: pip install 'glasscurv[torch]'
+    ImportError: this integration needs torch_of_nowhere: pip install 'glasscurv[torch]'
     """
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name not in libraries:
             raise
-        message = f"this needs {error.name}, which is not installed: pip install 'glasscurv[{extra}]'"
+        message = f"this integration needs {error.name}: pip install 'glasscurv[{extra}]'"
         raise ImportError(message, name=error.name) from None
