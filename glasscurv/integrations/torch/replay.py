@@ -50,6 +50,11 @@ class KeptBuffers:
     So batch normalisation may see several evaluations of a minibatch and count one. The modules need not be known: a
     hook that sees every call saves what is about to change.
 
+    Parameters
+    ----------
+    after_errors : bool
+        Whether they are set back only if an exception leaves the context.
+
     Examples
     --------
     >>> import torch
@@ -60,6 +65,9 @@ class KeptBuffers:
     ([0.0, 0.0], 0)
     """
 
+    def __init__(self, after_errors: bool = False) -> None:
+        self._after_errors = after_errors
+
     def __enter__(self) -> None:
         self._saved: dict[tuple[int, str], tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
         self._hook = register_module_forward_pre_hook(self._save)
@@ -68,6 +76,8 @@ class KeptBuffers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._hook.remove()
+        if self._after_errors and kind is None:
+            return
         with torch.no_grad():
             for (_, name), (module, buffer, before) in self._saved.items():
                 module._buffers[name] = buffer.copy_(before)
