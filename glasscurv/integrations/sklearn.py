@@ -52,7 +52,7 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
         *,
         alpha: float = 1e-4,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate_init: float = 1e-3,
+        learning_rate_init: float = 0.01,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -332,7 +332,8 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     batch_size : int or "auto"
         Rows of a minibatch, ≥ 1; ``"auto"`` is 200. There are never more than the data have.
     learning_rate_init : float
-        Alice's learning rate > 0 (length), which is also the length of its perturbations.
+        Alice's learning rate > 0 (length), which is also the length of its perturbations. Good rates are about ten
+        times those of ``MLPClassifier``.
     max_iter : int
         Most epochs, ≥ 1.
     shuffle : bool
