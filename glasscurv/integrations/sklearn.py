@@ -315,7 +315,7 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
 
 
 class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
-    """A multilayer perceptron that classifies, trained by `Alice` on the softmax cross-entropy.
+    """A multilayer perceptron that classifies, trained by `glasscurv.Alice` on the softmax cross-entropy.
 
     Names and meaning are those of scikit-learn's ``MLPClassifier`` where it has the same thing.
 
@@ -355,7 +355,7 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
         Training ends after more epochs than this, ≥ 1, without improvement by `tol`. Epochs in which Alice still
         gathers averages without moving do not count.
     hessian, glass, quick_steps
-        As in `Alice`.
+        As in `glasscurv.Alice`.
     curvature_profile : bool
         Whether `fit` ends by measuring `curvature_profile_`, with 194 gradients on all rows that it trained on.
 
@@ -394,10 +394,10 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
 
     Notes
     -----
-    The same `random_state` gives the same result, bit for bit, on any number of threads. `fit` is `train` with `Alice`
-    on a network of ``MLP.initialize``. A seed for each of initial parameters, directions, order and profile comes, by
-    ``SeedSequence(words).spawn(4)``, from four words of 32 bits of `random_state`, which are drawn after the rows to
-    hold out.
+    The same `random_state` gives the same result, bit for bit, on any number of threads. `fit` is `glasscurv.train`
+    with `glasscurv.Alice` on a network of ``MLP.initialize``. A seed for each of initial parameters, directions, order
+    and profile comes, by ``SeedSequence(words).spawn(4)``, from four words of 32 bits of `random_state`, which are
+    drawn after the rows to hold out.
 
     Alice's step takes three gradients once in ``quick_steps + 1`` steps and for the first ten, and else one.
 
@@ -496,7 +496,7 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
 
 
 class GlassMLPRegressor(RegressorMixin, MultiOutputMixin, _GlassMLP):  # type: ignore[misc]
-    """A multilayer perceptron for one or several real targets, trained by `Alice` on the mean squared error.
+    """A multilayer perceptron for one or several real targets, trained by `glasscurv.Alice` on the mean squared error.
 
     Parameters
     ----------

@@ -139,6 +139,7 @@ def test_the_dtype_of_the_inputs_is_that_of_the_network(kind, dtype):
     assert made(kind).fit(X.astype(np.float16), y).theta_.dtype == np.float64
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 @both
 def test_a_seed_gives_the_same_bits_whatever_the_threads(kind):
     rng = np.random.default_rng(0)
