@@ -23,9 +23,9 @@ from glasscurv.optimizers.alice import Hessian
 from glasscurv.training import EpochRecord, train
 
 with needed("sklearn", "sklearn"):
+    from sklearn import metrics
     from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.metrics import r2_score
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import LabelEncoder
     from sklearn.utils import check_random_state
@@ -580,7 +580,7 @@ class GlassMLPRegressor(RegressorMixin, MultiOutputMixin, _GlassMLP):  # type: i
 
     @staticmethod
     def _score(predicted: NDArray[Any], targets: NDArray[Any]) -> float:
-        return float(r2_score(targets, predicted))
+        return float(metrics.r2_score(targets, predicted))
 
 
 class _Progress:
