@@ -332,8 +332,8 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     batch_size : int or "auto"
         Rows of a minibatch, ≥ 1; ``"auto"`` is 200. There are never more than the data have.
     learning_rate_init : float
-        Alice's learning rate > 0 (length), which is also the length of its perturbations. Good rates are about ten
-        times those of ``MLPClassifier``.
+        Alice's learning rate > 0 (length), which is also the length of its perturbations. On the
+        digits, good rates are two to five times those of ``MLPClassifier``.
     max_iter : int
         Most epochs, ≥ 1.
     shuffle : bool
