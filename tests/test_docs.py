@@ -50,5 +50,12 @@ def test_the_example_of_the_page_on_scikit_learn_learns_and_finds_glass(capsys):
     assert re.search(r"'layer1': '(glass|mixed)', 'layer2': 'smooth'", printed)
 
 
+def test_the_training_example_of_the_page_on_pytorch_trains(capsys):
+    pytest.importorskip("torch")
+    exec(compile(examples("torch.md")[0], "torch.md", "exec"), {})
+    assert float(capsys.readouterr().out) < 0.5
+
+
 def test_every_page_with_python_is_tested():
-    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md", "sklearn.md"}
+    pages = {page.name for page in DOCS.glob("*.md") if examples(page.name)}
+    assert pages == {"training.md", "study.md", "sklearn.md", "torch.md"}
