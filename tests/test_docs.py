@@ -53,7 +53,7 @@ def test_the_example_of_the_page_on_scikit_learn_learns_and_finds_glass(capsys):
 def test_the_training_example_of_the_page_on_pytorch_trains(capsys):
     pytest.importorskip("torch")
     exec(compile(examples("torch.md")[0], "torch.md", "exec"), {})
-    assert float(capsys.readouterr().out) < 0.5
+    assert float(capsys.readouterr().out) < 1
 
 
 def test_every_page_with_python_is_tested():

@@ -49,7 +49,7 @@ Averages = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
 
 
 class Alice(torch.optim.Optimizer):
-    """Alice for PyTorch models: `glasscurv.Alice` on tensors, with a closure as `torch.optim.LBFGS` takes it.
+    """Alice for PyTorch models: `glasscurv.Alice` on tensors, with a closure as ``torch.optim.LBFGS`` takes it.
 
     Full steps evaluate the closure at ν + σz, ν − σz and ν and refresh the curvature; quick steps evaluate it at ν. The
     first 1/(1−β₁) steps are full ones that gather averages without moving. Between steps the parameters are the centre
@@ -259,6 +259,7 @@ class Alice(torch.optim.Optimizer):
         with deferred_interrupts() as interrupts:  # Ctrl-C ends an evaluation, but never the writing of the state
             random_state = RandomState()
             parts, created = self._parts(rules)
+            excesses: dict[torch.device, Tensor] = {}
 
             def evaluate(sign: int) -> Any:
                 for part in parts:
@@ -266,10 +267,9 @@ class Alice(torch.optim.Optimizer):
                 loss = interrupts.call(torch.enable_grad()(lambda _: closure()), None)
                 for part in parts:
                     part.take_gradients(scaler, copy=sign != 0)
-                    self._judge(part, scaler, overflows)
+                    self._judge(part, scaler, excesses)
                 return loss
 
-            overflows: dict[torch.device, Tensor] = {}
             try:
                 with KeptBuffers(after_errors=True):
                     if full:
@@ -285,7 +285,7 @@ class Alice(torch.optim.Optimizer):
                             random_state.restore()
                     loss = evaluate(0)
                     if scaler is not None:
-                        self._unscale(parts, scaler, overflows)
+                        self._unscale(parts, scaler, excesses)
             except BaseException as error:
                 for part in parts:
                     torch._foreach_copy_(part.parameters, part.center)
@@ -295,6 +295,8 @@ class Alice(torch.optim.Optimizer):
                 if isinstance(error, _OverflowError):
                     return loss
                 raise
+            if scaler is None:
+                self._note(excesses)
             for part in parts:
                 part.update()
             for group in self.param_groups:
@@ -303,7 +305,7 @@ class Alice(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state and the groups with their counters, as `torch.optim.Optimizer.state_dict` does.
+        """Return the state and the groups with their counters, as ``torch.optim.Optimizer.state_dict`` does.
 
         Returns
         -------
@@ -393,34 +395,37 @@ class Alice(torch.optim.Optimizer):
             parts.extend(kinds.values())
         return parts, created
 
-    def _judge(self, part: _Part, scaler: Any, overflows: dict[torch.device, Tensor]) -> None:
-        """Look for gradients that are too large or not finite: raise, or note it where looking would wait."""
+    def _judge(self, part: _Part, scaler: Any, excesses: dict[torch.device, Tensor]) -> None:
+        """Look for gradients that are too large or not finite: raise, or keep the answer where looking would wait."""
         excess = part.excess()
-        if scaler is not None:
-            overflows[part.device] = overflows[part.device] | excess if part.device in overflows else excess
-        elif looking_waits(part.device):
-            if part.device not in self._noted:
-                pinned = torch.zeros((), dtype=torch.int64, pin_memory=part.device.type == "cuda")
-                self._noted[part.device] = torch.zeros_like(pinned, device=part.device), pinned
-            first, seen = self._noted[part.device]
-            first.copy_(torch.where(excess & (first == 0), self.steps + 1, first))
-            seen.copy_(first, non_blocking=True)
+        if scaler is not None or looking_waits(part.device):
+            excesses[part.device] = excesses[part.device] | excess if part.device in excesses else excess
         elif excess:
             raise NonFiniteError(f"{part.complaint()} at step {self.steps + 1}")
 
+    def _note(self, excesses: dict[torch.device, Tensor]) -> None:
+        """Note on each device the first step with an excess, and let the host know when it can."""
+        for device, excess in excesses.items():
+            if device not in self._noted:
+                pinned = torch.zeros((), dtype=torch.int64, pin_memory=device.type == "cuda")
+                self._noted[device] = torch.zeros_like(pinned, device=device), pinned
+            first, seen = self._noted[device]
+            first.copy_(torch.where(excess & (first == 0), self.steps + 1, first))
+            seen.copy_(first, non_blocking=True)
+
     def _raise_noted(self, wait: bool) -> None:
-        """Raise if a note of `_judge` has arrived on the host; or wait for the devices to know."""
+        """Raise if there is a note that the host knows of, or if it waits for the devices, any."""
         for first, seen in self._noted.values():
             if step := int(first if wait else seen):
                 raise NonFiniteError(f"non-finite or too large gradient at step {step}")
 
-    def _unscale(self, parts: list[_Part], scaler: Any, overflows: dict[torch.device, Tensor]) -> None:
+    def _unscale(self, parts: list[_Part], scaler: Any, excesses: dict[torch.device, Tensor]) -> None:
         """Unscale the last gradients, infinite if any evaluation overflowed, so that the scaler learns of it."""
         for part in parts:
-            if part.device in overflows:
-                part.spoil(overflows[part.device])
+            if part.device in excesses:
+                part.spoil(excesses[part.device])
         scaler.unscale_(self)
-        if any(overflows.values()):
+        if any(excesses.values()):
             raise _OverflowError
 
 
@@ -457,10 +462,13 @@ class _Part:
 
     def move(self, sign: int) -> None:
         """Bring the parameters to ν + sign σz."""
-        points = self.lookahead
+        shift = sign * self.rule.length
+        if sign and self.has_master:  # to be rounded once
+            torch._foreach_copy_(self.parameters, torch._foreach_add(self.lookahead, self.direction, alpha=shift))
+            return
+        torch._foreach_copy_(self.parameters, self.lookahead)
         if sign:
-            points = list(torch._foreach_add(points, self.direction, alpha=sign * self.rule.length))
-        torch._foreach_copy_(self.parameters, points)
+            torch._foreach_add_(self.parameters, self.direction, alpha=shift)
 
     def take_gradients(self, scaler: Any, copy: bool) -> None:
         """Take the gradients that the closure has left, in the state's dtype, 0 where there is none, and unscaled.
