@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 import glasscurv as gc
-from glasscurv.integrations.torch import Alice, alice, steps
+from glasscurv.integrations.torch import Alice, RandomState, alice, steps
 from paper_checks import replays
 
 STATE = ("lookahead", "gradient", "second_moment", "curvature", "density")
@@ -544,7 +544,7 @@ class TestCheckpoints:
         self.run(model, optimizer, count)
         file = io.BytesIO()
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
-        generators = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        generators = RandomState()
         self.run(model, optimizer, 7)
         file.seek(0)
         saved = torch.load(file, weights_only=True)
@@ -553,9 +553,7 @@ class TestCheckpoints:
         resumed = self.make(twin)
         twin.load_state_dict(saved["model"])
         resumed.load_state_dict(saved["optimizer"])
-        random.setstate(generators[0])
-        np.random.set_state(generators[1])  # noqa: NPY002
-        torch.set_rng_state(generators[2])
+        generators.restore()
         self.run(twin, resumed, 7)
         assert (
             (resumed.steps, resumed.evaluations)
@@ -609,10 +607,11 @@ class TestCheckpoints:
         assert everything(model, optimizer) == before
 
 
+@pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="PyTorch 2.2 scales on CUDA alone")
 class TestGradScaler:
-    def make(self, **options):
-        parameter = nn.Parameter(torch.tensor([1.0, -0.5, 2.0]))
-        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1000, **options)
+    def make(self, device, **options):
+        parameter = nn.Parameter(torch.tensor([1.0, -0.5, 2.0], device=device))
+        scaler = torch.amp.GradScaler(device.type, init_scale=2.0**10, growth_interval=1000, **options)
         return parameter, Alice([parameter], **FAST), scaler
 
     def closure(self, parameter, optimizer, scaler, overflowing=()):
@@ -630,10 +629,10 @@ class TestGradScaler:
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
     @pytest.mark.parametrize("enabled", [True, False])
-    def test_the_trajectory_is_that_without_scaling(self, enabled, dtype):
+    def test_the_trajectory_is_that_without_scaling(self, enabled, dtype, device):
         ends = []
         for scaled in (True, False):
-            parameter, optimizer, scaler = self.make(enabled=scaled and enabled)
+            parameter, optimizer, scaler = self.make(device, enabled=scaled and enabled)
             parameter.data = parameter.data.to(dtype)
             for _ in range(12):
                 optimizer.step(self.closure(parameter, optimizer, scaler), scaler=scaler)
@@ -644,10 +643,10 @@ class TestGradScaler:
 
     @pytest.mark.parametrize("call", [1, 2, 3])
     @pytest.mark.parametrize("steps_before", [0, 2, 5])
-    def test_an_overflow_skips_the_step_and_lowers_the_scale(self, call, steps_before):
+    def test_an_overflow_skips_the_step_and_lowers_the_scale(self, call, steps_before, device):
         runs = []
         for disturbed in (False, True):
-            parameter, optimizer, scaler = self.make()
+            parameter, optimizer, scaler = self.make(device)
             for step in range(9):
                 if disturbed and step == steps_before:
                     before = parameter.tolist(), copy.deepcopy(optimizer.state_dict())
@@ -662,8 +661,8 @@ class TestGradScaler:
             runs.append((parameter.tolist(), optimizer.steps, optimizer.evaluations))
         assert runs[0] == runs[1]
 
-    def test_a_forgotten_update_is_an_error_that_changes_nothing(self):
-        parameter, optimizer, scaler = self.make()
+    def test_a_forgotten_update_is_an_error_that_changes_nothing(self, device):
+        parameter, optimizer, scaler = self.make(device)
         optimizer.step(self.closure(parameter, optimizer, scaler), scaler=scaler)
         before = parameter.tolist(), str(optimizer.state_dict())
         with pytest.raises(RuntimeError, match=r"unscale_\(\) has already been called"):
