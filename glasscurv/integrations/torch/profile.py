@@ -179,12 +179,12 @@ def _read(data: Any) -> list[Batch]:
         if not isinstance(batch, tuple | list):
             raise TypeError(f"data must hold pairs (inputs, targets), got a {type(batch).__name__}")
         if len(batch) != 2:
-            raise ValueError(f"data must hold pairs (inputs, targets), got {len(batch)} of them")
+            raise ValueError(f"data must hold pairs (inputs, targets), got a {type(batch).__name__} of {len(batch)}")
     return [(inputs, targets) for inputs, targets in found]
 
 
 def _rows(targets: Any) -> int:
-    first = targets[0] if isinstance(targets, tuple | list) and targets else targets
+    first = next(iter(targets), targets) if isinstance(targets, tuple | list) else targets
     if not isinstance(first, torch.Tensor):
         raise TypeError(f"targets must be a tensor or a tuple of tensors, got {type(first).__name__}")
     if first.ndim == 0 or len(first) == 0:
