@@ -56,7 +56,8 @@ class KeptBuffers:
     Parameters
     ----------
     *models : Module
-        Their buffers are kept in any case, also where they change outside a call.
+        If there are any, their buffers are kept and no others, without a hook, for which compiled models would be
+        compiled anew.
 
     Examples
     --------
@@ -76,12 +77,13 @@ class KeptBuffers:
         for model in self._models:
             for module in model.modules():
                 self._save(module)
-        self._hook = register_module_forward_pre_hook(self._save)
+        self._hook = None if self._models else register_module_forward_pre_hook(self._save)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._hook.remove()
+        if self._hook is not None:
+            self._hook.remove()
         with torch.no_grad():
             for (_, name), (module, buffer, before) in self._saved.items():
                 module._buffers[name] = buffer.copy_(before)
