@@ -58,6 +58,8 @@ class KeptBuffers:
     *models : Module
         If there are any, their buffers are kept and no others, without a hook, for which compiled models would be
         compiled anew.
+    after_errors : bool
+        Whether they are set back only if an exception leaves the context.
 
     Examples
     --------
@@ -69,8 +71,8 @@ class KeptBuffers:
     ([0.0, 0.0], 0)
     """
 
-    def __init__(self, *models: torch.nn.Module) -> None:
-        self._models = models
+    def __init__(self, *models: torch.nn.Module, after_errors: bool = False) -> None:
+        self._models, self._after_errors = models, after_errors
 
     def __enter__(self) -> None:
         self._saved: dict[tuple[int, str], tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
@@ -84,6 +86,8 @@ class KeptBuffers:
     ) -> None:
         if self._hook is not None:
             self._hook.remove()
+        if self._after_errors and kind is None:
+            return
         with torch.no_grad():
             for (_, name), (module, buffer, before) in self._saved.items():
                 module._buffers[name] = buffer.copy_(before)
