@@ -41,5 +41,21 @@ def test_the_example_of_the_study_says_what_the_page_says(capsys):
     assert both <= glass <= 30
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_the_page_on_pytorch_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for example in examples("torch.md"):
+        exec(compile(example, "torch.md", "exec"), namespace)
+    loss, *printed = capsys.readouterr().out.splitlines()
+    assert float(loss) < 2
+    found, shown = namespace["found"], (DOCS / "torch.md").read_text("utf-8")
+    assert found.verdict == ("glass", "smooth")
+    assert all(line in shown for line in (*printed[:4], *printed[6:10]))  # all but the numbers
+    assert [line.split(":")[0] for line in printed[10:]] == list(found.groups)
+    assert (tmp_path / "profile.png").is_file()
+
+
 def test_every_page_with_python_is_tested():
-    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md"}
+    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md", "torch.md"}
