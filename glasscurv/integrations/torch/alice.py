@@ -265,7 +265,7 @@ class Alice(torch.optim.Optimizer):
                     part.move(sign)
                 loss = interrupts.call(torch.enable_grad()(lambda _: closure()), None)
                 for part in parts:
-                    part.take_gradients()
+                    part.take_gradients(scaler, copy=sign != 0)
                     self._judge(part, scaler, overflows)
                 return loss
 
@@ -275,11 +275,14 @@ class Alice(torch.optim.Optimizer):
                     if full:
                         self._draw(parts)
                         with KeptBuffers():
-                            for sign in (1, -1):
-                                evaluate(sign)
-                                for part in parts:
-                                    part.keep_gradients(sign, scaler)
-                                random_state.restore()
+                            evaluate(1)
+                            for part in parts:
+                                part.plus = part.gradients
+                            random_state.restore()
+                            evaluate(-1)
+                            for part in parts:
+                                part.minus = part.gradients
+                            random_state.restore()
                     loss = evaluate(0)
                     if scaler is not None:
                         self._unscale(parts, scaler, overflows)
@@ -349,7 +352,7 @@ class Alice(torch.optim.Optimizer):
                 self.state[parameter][key] = tensor.to(device=parameter.device, dtype=dtype, copy=True)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         self._noted = {}
 
     def _directions(self, like: list[Tensor], step: int) -> list[Tensor]:
@@ -392,9 +395,7 @@ class Alice(torch.optim.Optimizer):
 
     def _judge(self, part: _Part, scaler: Any, overflows: dict[torch.device, Tensor]) -> None:
         """Look for gradients that are too large or not finite: raise, or note it where looking would wait."""
-        excess = part.excess(scaler)
-        if excess is None:
-            return
+        excess = part.excess()
         if scaler is not None:
             overflows[part.device] = overflows[part.device] | excess if part.device in overflows else excess
         elif looking_waits(part.device):
@@ -437,9 +438,10 @@ class _Part:
         self.center: list[Tensor] = []
         self.lookahead: list[Tensor] = []
         self.averages: Averages = ([], [], [], [])
-        self.gradients: list[Tensor | None] = []
+        self.gradients: list[Tensor] = []
+        self.plus: list[Tensor] = []
+        self.minus: list[Tensor] = []
         self.direction: list[Tensor] = []
-        self.around: dict[int, list[Tensor]] = {}
 
     def add(self, parameter: Tensor, state: dict[str, Tensor]) -> None:
         self.parameters.append(parameter)
@@ -460,69 +462,58 @@ class _Part:
             points = list(torch._foreach_add(points, self.direction, alpha=sign * self.rule.length))
         torch._foreach_copy_(self.parameters, points)
 
-    def take_gradients(self) -> None:
-        """Look at the gradients that the closure has left."""
-        self.gradients = [parameter.grad for parameter in self.parameters]
-        for gradient in self.gradients:
-            if gradient is not None and gradient.layout != torch.strided:
-                raise TypeError(
-                    f"gradients must be dense, got {gradient.layout} for a parameter of shape {tuple(gradient.shape)} "
-                    f"in group {self.index}"
-                )
+    def take_gradients(self, scaler: Any, copy: bool) -> None:
+        """Take the gradients that the closure has left, in the state's dtype, 0 where there is none, and unscaled.
 
-    def excess(self, scaler: Any) -> Tensor | None:
-        """Return whether a gradient is not finite or has an entry that the state could not hold, on the device."""
-        present = [gradient for gradient in self.gradients if gradient is not None]
-        if not present:
-            return None
-        largest = torch.stack(torch._foreach_norm(present, math.inf)).max().to(self.dtype)
+        Without `copy` they may be the very tensors that the next evaluation overwrites.
+        """
+        self.gradients = [
+            torch.zeros_like(nu) if parameter.grad is None else self._dense(parameter.grad).to(self.dtype, copy=copy)
+            for parameter, nu in zip(self.parameters, self.lookahead, strict=True)
+        ]
         if scaler is not None:
-            largest = largest * _inverse_scale(scaler, self.device)
-        return ~(largest <= self._limit())
+            self.gradients = list(torch._foreach_mul(self.gradients, _inverse_scale(scaler, self.device)))
+
+    def _dense(self, gradient: Tensor) -> Tensor:
+        if gradient.layout != torch.strided:
+            raise TypeError(
+                f"gradients must be dense, got {gradient.layout} for a parameter of shape {tuple(gradient.shape)} "
+                f"in group {self.index}"
+            )
+        return gradient
+
+    def excess(self) -> Tensor:
+        """Return on the device whether a gradient is not finite or so large that the state might overflow."""
+        return ~(torch.stack(torch._foreach_norm(self.gradients)).max() <= self._limit())
 
     def complaint(self) -> str:
         """Return what is wrong with the gradients of which there is an `excess`."""
-        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
-            if gradient is not None and not (finite := gradient.isfinite()).all():
-                count = finite.numel() - int(finite.sum())
+        for gradient in self.gradients:
+            finite = gradient.isfinite()
+            if not finite.all():
                 return (
-                    f"non-finite gradient of a parameter of shape {tuple(parameter.shape)} in group {self.index}, "
-                    f"{count} of {finite.numel()} entries,"
+                    f"non-finite gradient of a parameter of shape {tuple(gradient.shape)} in group {self.index}, "
+                    f"{finite.numel() - int(finite.sum())} of {finite.numel()} entries,"
                 )
-        return (
-            f"gradient too large for state in {self.dtype} in group {self.index}, an entry exceeds {self._limit():g},"
-        )
+        return f"gradient of group {self.index} too large for {self.dtype}, with a norm above {self._limit():g},"
 
     def _limit(self) -> float:
         """Return the largest |g_i| with which neither V nor, in a full step, a term of C and R overflows."""
         length = self.rule.length if self.direction else 1.0
         return math.sqrt(0.999 * torch.finfo(self.dtype).max) * min(1.0, length, math.sqrt(length / 8))
 
-    def keep_gradients(self, sign: int, scaler: Any) -> None:
-        """Copy the gradients at ν ± σz, unscaled."""
-        kept = self._dense(copy=True)
-        if scaler is not None:
-            torch._foreach_mul_(kept, _inverse_scale(scaler, self.device))
-        self.around[sign] = kept
-
     def spoil(self, excess: Tensor) -> None:
-        """Make a gradient infinite where there was an excess."""
-        gradient = next(gradient for gradient in self.gradients if gradient is not None)
-        gradient.add_(torch.where(excess, math.inf, 0.0))
+        """Make a gradient of the parameters infinite where there was an excess."""
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.add_(torch.where(excess, math.inf, 0.0))
+                return
 
     def update(self) -> None:
         """Refresh the state and bring the parameters to the centre."""
-        gradients = self._dense(copy=False)
         if self.direction:
-            measure(self.rule, self.around[1], self.around[-1], gradients, self.direction, *self.averages[2:])
-        update(self.rule, self.parameters, gradients, self.center, self.lookahead, *self.averages)
-
-    def _dense(self, copy: bool) -> list[Tensor]:
-        """Return the gradients in the state's dtype, 0 where there is none."""
-        return [
-            torch.zeros_like(nu) if gradient is None else gradient.to(self.dtype, copy=copy)
-            for gradient, nu in zip(self.gradients, self.lookahead, strict=True)
-        ]
+            measure(self.rule, self.plus, self.minus, self.gradients, self.direction, *self.averages[2:])
+        update(self.rule, self.parameters, self.gradients, self.center, self.lookahead, *self.averages)
 
 
 def looking_waits(device: torch.device) -> bool:
@@ -548,25 +539,27 @@ def _new_state(parameter: Tensor) -> dict[str, Tensor]:
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a group, checked."""
-    optional = {
-        "step_fraction": lambda value: number(value, "step_fraction", 0),
-        "lr_max": lambda value: number(value, "lr_max", 0),
-        "length": lambda value: number(value, "length", 0, open_low=True),
-    }
     checked = {
         "lr": _rate(options["lr"], positive=True),
         "betas": check_betas(options["betas"]),
         "eps": number(options["eps"], "eps", 0, open_low=True),
         "l1": number(options["l1"], "l1", 0),
         "l2": number(options["l2"], "l2", 0),
+        "step_fraction": _optional(options["step_fraction"], "step_fraction"),
         "lookahead": number(options["lookahead"], "lookahead", 0),
         "limiter": choice(options["limiter"], "limiter", tuple(LIMITERS)),
         "lr_min": number(options["lr_min"], "lr_min", 0),
+        "lr_max": _optional(options["lr_max"], "lr_max"),
         "hessian": choice(options["hessian"], "hessian", tuple(HESSIANS)),
         "glass": bool(options["glass"]),
-    } | {name: None if options[name] is None else check(options[name]) for name, check in optional.items()}
+        "length": _optional(options["length"], "length", open_low=True),
+    }
     _bounds(checked, checked["lr"], checked["lr"])
     return checked
+
+
+def _optional(value: Any, name: str, open_low: bool = False) -> float | None:
+    return None if value is None else number(value, name, 0, open_low=open_low)
 
 
 def _rate(lr: Any, positive: bool = False) -> float:
