@@ -43,7 +43,7 @@ def test_the_example_of_the_study_says_what_the_page_says(capsys):
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 def test_the_page_on_pytorch_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     namespace = {}
     for example in examples("torch.md"):

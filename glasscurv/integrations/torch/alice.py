@@ -49,7 +49,7 @@ Averages = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
 
 
 class Alice(torch.optim.Optimizer):
-    """Alice for PyTorch models: `glasscurv.Alice` on tensors, with a closure as `torch.optim.LBFGS` takes it.
+    """Alice for PyTorch models: `glasscurv.Alice` on tensors, with a closure as ``torch.optim.LBFGS`` takes it.
 
     Full steps evaluate the closure at ν + σz, ν − σz and ν and refresh the curvature; quick steps evaluate it at ν. The
     first 1/(1−β₁) steps are full ones that gather averages without moving. Between steps the parameters are the centre
@@ -303,7 +303,7 @@ class Alice(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state and the groups with their counters, as `torch.optim.Optimizer.state_dict` does.
+        """Return the state and the groups with their counters, as ``torch.optim.Optimizer.state_dict`` does.
 
         Returns
         -------

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import glasscurv as gc
-from glasscurv.integrations.torch import GradientFunction, gradient_function
+from glasscurv.integrations.torch import GradientFunction, gradient_function, replay
 from tests.integrations.torch.twins import everything, problem
 
 nn, cross_entropy = torch.nn, torch.nn.functional.cross_entropy
@@ -278,6 +278,23 @@ def test_nothing_changes_whatever_the_loss_does(loss, error, restless):
     assert everything(model) == before
 
 
+def test_an_interrupt_does_not_end_the_clean_up(monkeypatch, restless):
+    model, X, y = restless
+    gradient = gradient_function(model, Mean(X, y))
+    before, theta, restore, calls = everything(model), 1.1 * gradient.theta, replay.RandomState.restore, []
+
+    def interrupted(state):
+        calls.append(state)
+        signal.raise_signal(signal.SIGINT)
+        restore(state)
+
+    monkeypatch.setattr(replay.RandomState, "restore", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gradient(theta)
+    assert everything(model) == before
+    assert calls
+
+
 def test_nothing_changes_where_theta_is_refused(restless):
     model, X, y = restless
     gradient = gradient_function(model, Mean(X, y))
@@ -319,6 +336,46 @@ def test_results_and_points_belong_to_the_caller():
     kept = first.copy()
     gradient(2 * theta)
     np.testing.assert_array_equal(first, kept)
+
+
+class Accelerator:
+    """Generators of two devices of a kind that is not at hand."""
+
+    def __init__(self):
+        self.states = [torch.tensor([1]), torch.tensor([2])]
+
+    def is_initialized(self):
+        return True
+
+    def device_count(self):
+        return len(self.states)
+
+    def get_rng_state(self, device):
+        return self.states[device].clone()
+
+    def set_rng_state(self, state, device):
+        self.states[device] = state.clone()
+
+
+def test_random_states_of_all_devices_are_kept_and_can_be_pickled(monkeypatch):
+    fake = Accelerator()
+    monkeypatch.setattr(torch, "fake", fake, raising=False)
+    monkeypatch.setattr(replay, "ACCELERATORS", ("fake", "absent"))
+    seen = []
+
+    def loss(model):
+        seen.append([int(state) for state in fake.states])
+        fake.states[1] += 5
+        return model.weight.sum()
+
+    gradient = gradient_function(torch.nn.Linear(2, 1), loss)
+    fake.states[0] += 10
+    gradient(gradient.theta)
+    gradient(gradient.theta)
+    assert seen == [[1, 2], [1, 2]]
+    assert [int(state) for state in fake.states] == [11, 2]
+    pickle.loads(pickle.dumps(gradient._random)).restore()
+    assert [int(state) for state in fake.states] == [1, 2]
 
 
 # Contexts around an evaluation
@@ -441,6 +498,9 @@ def test_models_that_have_no_flat_vector_are_refused():
         gradient_function(nn.Linear(2, 1).requires_grad_(False), loss)
     with pytest.raises(ValueError, match=r"model must know the shapes .* call it once, 0\.weight has none yet"):
         gradient_function(nn.Sequential(nn.LazyLinear(2)), loss)
+    wrapper = nn.parallel.DistributedDataParallel
+    with pytest.raises(TypeError, match=r"model must be the module that DistributedDataParallel wraps, model\.module"):
+        gradient_function(wrapper.__new__(wrapper), loss)
     with pytest.raises(TypeError, match=r"model must have real parameters, got weight of dtype torch\.complex64"):
         gradient_function(nn.Linear(2, 1, dtype=torch.complex64), loss)
 
