@@ -57,5 +57,15 @@ def test_the_page_on_pytorch_runs_from_top_to_bottom(tmp_path, monkeypatch, caps
     assert (tmp_path / "profile.png").is_file()
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_the_example_of_the_page_on_scikit_learn_learns_and_finds_glass(capsys):
+    (example,) = examples("sklearn.md")
+    exec(compile(example, "sklearn.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert float(re.findall(r"accuracy ([\d.]+)", printed)[0]) > 0.95
+    assert re.search(r"'layer1': '(glass|mixed)', 'layer2': 'smooth'", printed)
+
+
 def test_every_page_with_python_is_tested():
-    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md", "torch.md"}
+    pages = {"training.md", "study.md", "torch.md", "sklearn.md"}
+    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == pages
