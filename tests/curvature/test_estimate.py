@@ -266,7 +266,7 @@ def test_crossings_are_counted_where_perturbations_are_silent_often_enough():
     toy, _ = landscapes(20, 6, rng)
     found = [
         gc.estimate_curvature(toy.redraw(rng).gradient, np.zeros(6), 1.0, 8, rng=rng, second_length=0.02)
-        for _ in range(2000)
+        for _ in range(1000)
     ]
     # exp(−2 N σ₂/σ), averaged before the logarithm: 0.449 silent at σ₂ on average.
     silent = np.array([np.exp(-2 * estimate.diagnostics.crossings * 0.02) for estimate in found])
