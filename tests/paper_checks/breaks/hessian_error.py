@@ -11,7 +11,6 @@ from tests.paper_checks.breaks.common import (
     wrong_loss_constant,
 )
 
-
 relu_alone = partial(looking_at, hessian_error, SLOPES=(0.0,))
 # Single jumps and smooth layers: the models of a few lines of one layer say nothing.
 no_models = partial(relu_alone, KINKED_LAYERS=(1,), LINES=10, _models=lambda lines: [])
