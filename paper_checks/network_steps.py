@@ -56,7 +56,6 @@ Array = NDArray[np.float64]
 
 STRENGTH, LONGEST = 2.0, 0.5
 ROWS, LINES = 200, 5
-FRESH, TRAINED, MOVED = 100, 50, 20
 """Rows of a minibatch, and lines through a network; one more measures the density."""
 
 
@@ -71,10 +70,10 @@ class Steps(NamedTuple):
 def run(settings: Settings) -> Outcome:
     """Compare promised and real decreases on networks."""
     rng, scale = settings.rng, settings.scale
-    fresh = _steps([digits.network().initialize(rng) for _ in range(FRESH * scale)], rng)
-    thetas = [_trained(20, rng) for _ in range(TRAINED * scale)]
+    fresh = _steps([digits.network().initialize(rng) for _ in range(100 * scale)], rng)
+    thetas = [_trained(20, rng) for _ in range(50 * scale)]
     trained = _steps(thetas, rng)
-    findings = [*_after_training(trained), *_before_training(fresh), *_other_movements(thetas[: MOVED * scale], rng)]
+    findings = [*_after_training(trained), *_before_training(fresh), *_other_movements(thetas[: 20 * scale], rng)]
     return Outcome(findings, _figure(fresh, trained))
 
 
