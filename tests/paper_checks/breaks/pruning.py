@@ -45,5 +45,5 @@ BREAKS = {
     "density matrix 25 % too large": on_hinges(partial(wrong_density_matrix, factor=1.25)),
     "Hessian's term twice as large": on_hinges(partial(wrong_saliency, hessian=2.0)),
     "Hessian's term dropped": on_hinges(partial(wrong_saliency, hessian=0.0)),
-    "gradient of the wrong sign": on_hinges(partial(wrong_saliency, gradient=-1.0)),
+    "gradient of the wrong sign": on_hinges(partial(wrong_saliency, gradient=-1.0), LANDSCAPES=400),
 }
