@@ -9,10 +9,6 @@ from tests.paper_checks.breaks.common import looking_at, wrong_density_matrix
 on_hinges = partial(looking_at, pruning, NETWORKS=0)
 
 
-def at_a_minimum(break_it):
-    return looking_at(pruning, break_it, _on_hinges=lambda count, rng: [], _training=lambda theta, task, rng: None)
-
-
 def wrong_constant(monkeypatch, factor):
     monkeypatch.setattr("glasscurv.compression.saliency.GLASS_LOSS_COEFFICIENT", factor * gc.GLASS_LOSS_COEFFICIENT)
 
@@ -24,17 +20,6 @@ def wrong_saliency(monkeypatch, gradient=1.0, hessian=1.0):
     def broken(theta, g=None, h=None, *arguments, **options):
         g, h = (None if given is None else factor * given for factor, given in ((gradient, g), (hessian, h)))
         return exact(theta, g, h, *arguments, **options)
-
-    monkeypatch.setattr(gc.compression, "pruning_saliency", broken)
-
-
-def square_for_power(monkeypatch):
-    """|θ|² in the glass term, like in the Hessian's, for |θ|^{3/2}."""
-    exact = gc.compression.pruning_saliency
-
-    def broken(theta, *arguments, **options):
-        found = exact(theta, *arguments, **options)
-        return found * np.sqrt(abs(theta)) if options.get("terms") == "glass" else found
 
     monkeypatch.setattr(gc.compression, "pruning_saliency", broken)
 
