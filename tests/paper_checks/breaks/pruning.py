@@ -1,7 +1,5 @@
 from functools import partial
 
-import numpy as np
-
 import glasscurv as gc
 from paper_checks import pruning
 from tests.paper_checks.breaks.common import looking_at, wrong_density_matrix
