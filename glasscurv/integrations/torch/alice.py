@@ -107,7 +107,7 @@ class Alice(torch.optim.Optimizer):
 
     On the CPU a gradient with a nan or an infinity raises at once. On other devices looking would wait for them: the
     first step with such a gradient is noted there and raises at the first later step that sees the note, or in
-    `state_dict`, which waits for it.
+    ``state_dict``, which waits for it.
 
     References
     ----------

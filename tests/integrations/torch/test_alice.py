@@ -14,7 +14,8 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 import glasscurv as gc
-from glasscurv.integrations.torch import Alice, RandomState, alice, steps
+from glasscurv.integrations.torch import Alice, alice, steps
+from glasscurv.integrations.torch.replay import RandomState
 from paper_checks import replays
 
 STATE = ("lookahead", "gradient", "second_moment", "curvature", "density")

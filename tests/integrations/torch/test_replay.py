@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from glasscurv.integrations.torch import KeptBuffers, RandomState
+from glasscurv.integrations.torch.replay import KeptBuffers, RandomState
 
 
 def draws(device):
