@@ -41,5 +41,14 @@ def test_the_example_of_the_study_says_what_the_page_says(capsys):
     assert both <= glass <= 30
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_the_example_of_the_page_on_scikit_learn_learns_and_finds_glass(capsys):
+    (example,) = examples("sklearn.md")
+    exec(compile(example, "sklearn.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert float(re.findall(r"accuracy ([\d.]+)", printed)[0]) > 0.95
+    assert re.search(r"'layer1': '(glass|mixed)', 'layer2': 'smooth'", printed)
+
+
 def test_every_page_with_python_is_tested():
-    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md"}
+    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md", "sklearn.md"}

@@ -47,6 +47,7 @@ def train(
     checkpoint_every: int | None = None,
     resume: bool = True,
     callback: Callback | None = None,
+    shuffle: bool = True,
 ) -> History:
     """Train a network on shuffled minibatches.
 
@@ -91,6 +92,8 @@ def train(
     callback : callable, optional
         ``callback(record)`` gets an `EpochRecord` after every epoch. It may raise StopIteration to end the training. A
         run that is resumed after an epoch begins with the record of that epoch, which the callback may have seen.
+    shuffle : bool
+        Whether every epoch takes the rows in another order; else in that of `X`.
 
     Returns
     -------
@@ -140,6 +143,7 @@ def train(
         callback=None if callback is None else function(callback, "callback"),
         file=None if checkpoint is None else check_path(checkpoint, "checkpoint"),
         every=None if checkpoint_every is None else integer(checkpoint_every, "checkpoint_every", 1),
+        shuffle=bool(shuffle),
     )
     end = _End(
         epochs=None if epochs is None else integer(epochs, "epochs", 1),
@@ -193,11 +197,12 @@ class _Run:
         callback: Callback | None,
         file: Path | None,
         every: int | None,
+        shuffle: bool,
     ) -> None:
         self.network, self.optimizer, self.X, self.y = network, optimizer, X, y
         self.batch_size, self.validation, self.rng = batch_size, validation, rng
         self.schedule, self.snapshots, self.callback = schedule, snapshots, callback
-        self.file, self.every = file, every
+        self.file, self.every, self.shuffle = file, every, shuffle
         self.recorder = Recorder(validation is not None, network.loss.name == "cross_entropy")
         self.value_and_grad = gradient_into(np.empty_like(optimizer.theta), network)
         self.batches = -(-len(X) // batch_size)
@@ -251,7 +256,7 @@ class _Run:
     def _step(self) -> None:
         if self.order is None:
             self.epoch_rng = self.rng.bit_generator.state
-            self.order = self.rng.permutation(len(self.X))
+            self.order = self._draw_order()
         if self.position == self.batches:  # Ctrl-C came while the epoch was being validated
             return
         self._take_snapshot()
@@ -270,6 +275,9 @@ class _Run:
             self.position += 1
         if self.every is not None and self.steps % self.every == 0 and self.position < self.batches:
             self.save("running")
+
+    def _draw_order(self) -> NDArray[np.intp]:
+        return self.rng.permutation(len(self.X)) if self.shuffle else np.arange(len(self.X))
 
     def _take_snapshot(self) -> None:
         taken = self.recorder.snapshot_steps
@@ -356,7 +364,7 @@ class _Run:
         self.recorder, self.position = recorder, state["position"]
         if self.position:
             self.rng.bit_generator.state = self.epoch_rng = state["epoch"]
-            self.order = self.rng.permutation(len(self.X))
+            self.order = self._draw_order()
         self.written = (self.steps, self.epoch, metadata["status"])
         # last, because optimizer and shuffling may share one generator
         self.rng.bit_generator.state = state["now"] if self.position else state["epoch"]
@@ -367,6 +375,7 @@ class _Run:
         return {
             "network": describe(self.network),
             "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
             "data": digest(self.X, self.y),
             "validation": None if self.validation is None else digest(*self.validation),
             "snapshots": None if self.snapshots is None else self.snapshots.describe(),

@@ -436,6 +436,7 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     ("change", "message"),
     [
         ({"batch_size": 8}, "is of another run: batch_size was 16 there and is 8 here"),
+        ({"shuffle": False}, "is of another run: shuffle was True there and is False here"),
         ({"validation": (X[:8], Y[:8])}, "is of another run: the validation data differ"),
         ({"validation": None}, "is of another run: validation was .* and is None here"),
         ({"schedule": gc.schedules.constant(0.03)}, "is of another run: schedule was None there"),

@@ -400,6 +400,19 @@ def test_after_a_failure_the_optimizer_is_as_before_the_step():
     assert failing.state_dict()["rng"] == whole.state_dict()["rng"]
 
 
+def test_without_shuffling_minibatches_follow_the_rows_and_nothing_is_drawn():
+    X, y = clusters(70)
+    net, rng = Misbehaving(bad_call=None), np.random.default_rng(0)
+    optimizer = gc.SGD(net.initialize(0), 0.1)
+    gc.train(net, optimizer, X, y, epochs=2, batch_size=32, rng=rng, progress=False, shuffle=False)
+    for k in range(2):
+        rows = net.batches[3 * k : 3 * k + 3]
+        assert [len(labels) for _, labels in rows] == [32, 32, 6]
+        np.testing.assert_array_equal(np.concatenate([inputs for inputs, _ in rows]), X)
+        np.testing.assert_array_equal(np.concatenate([labels for _, labels in rows]), y)
+    assert rng.random() == np.random.default_rng(0).random()
+
+
 def test_a_diverging_run_names_the_step():
     X, y = clusters(70)
     net = gc.MLP((2, 6, 1), loss="mse")
