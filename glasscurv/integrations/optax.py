@@ -41,7 +41,7 @@ class AliceState(NamedTuple):
     count : () array of int32
         Updates so far. It is what schedules see, and what decides which updates are full.
     key : array of uint32
-        Data of the random key. It never changes: the directions of an update come from it and `count`.
+        Data of the random key. It never changes: the directions of an update come from it and the count.
     lookahead : pytree
         ν, where the next gradient is taken.
     gradient, second_moment : pytree
@@ -90,7 +90,7 @@ def alice(
     length: float | None = None,
     seed: Any = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Return `Alice` as a gradient transformation of Optax.
+    """Return `glasscurv.Alice` as a gradient transformation of Optax.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def alice(
         Learning rate > 0, or a schedule: a function of the number of updates so far. The bounds follow it and, unless
         `length` is given, the perturbation length.
     betas, eps, l1, l2, step_fraction, lookahead, limiter, lr_min, lr_max, hessian, glass, quick_steps, length
-        As in `Alice`. `lr_min` and `lr_max` belong to the learning rate of the first update and scale with it.
+        As in `glasscurv.Alice`. `lr_min` and `lr_max` are those of the first learning rate and scale with it.
     seed : int or key
         Source of the directions: an int in [0, 2³²), or a random key of JAX, of either kind.
 
