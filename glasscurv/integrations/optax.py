@@ -55,8 +55,8 @@ class AliceState(NamedTuple):
     evaluations : () array of int32
         Gradients so far.
     skipped, first_nonfinite : () array of int32
-        Number of updates that were left out because something was not finite, and the first of them, counted from 1;
-        -1 while there is none.
+        Number of updates that were left out because something was not finite or too large, and the first of them,
+        counted from 1; -1 while there is none.
     """
 
     count: Any  # an array; tuples have a method of this name
@@ -122,9 +122,9 @@ def alice(
 
     Notes
     -----
-    Under ``jax.jit`` nothing can be raised. So, everywhere, an update where a value, a gradient or a new average is not
-    finite changes neither the parameters nor the averages, and the look-ahead point stays. It only takes its place in
-    `count`; `skipped` counts it, and `first_nonfinite` names the first.
+    Under ``jax.jit`` nothing can be raised. So, everywhere, an update with a value or gradient that is not finite, or
+    so large that an average might overflow, changes neither the parameters nor the averages, and the look-ahead point
+    stays. It only takes its place in the count; `skipped` counts such updates, and `first_nonfinite` names the first.
 
     Quick steps evaluate one gradient, under ``jax.jit`` too. Under ``jax.vmap`` they do so where `count` is the same
     for all, as in ``jax.vmap(train)(seeds)``; mapped over states, every update takes three.
@@ -242,12 +242,13 @@ class _Alice:
         plain_mean = (step - 1) / _like(rate, step)
 
         value, gradients = evaluate(state.lookahead)
+        sound = jnp.isfinite(value) & _bounded(gradients)
         # `count` alone decides, which depends on no data: under jax.vmap over seeds this remains a branch.
         full = (call <= self._warm_up) | (call % self.period == 0)
-        curvature, density, measured = _branch(
+        curvature, density, sound = _branch(
             full,
-            lambda: self._measure(evaluate, state, gradients, rate, plain_mean),
-            lambda: (state.curvature, state.density, jnp.asarray(True)),
+            lambda: self._measure(evaluate, state, gradients, sound, rate, plain_mean),
+            lambda: (state.curvature, state.density, sound),
         )
 
         weight, moment_weight = (jnp.minimum(beta, plain_mean) for beta in self.betas)
@@ -269,10 +270,9 @@ class _Alice:
             displacements,
         )
 
-        new = (lookahead, gradient, second_moment, curvature, density)
-        old = (state.lookahead, state.gradient, state.second_moment, state.curvature, state.density)
-        sound = measured & _all_finite((value, new))
-        lookahead, gradient, second_moment, curvature, density = jax.tree.map(partial(jnp.where, sound), new, old)
+        new = (lookahead, gradient, second_moment)
+        old = (state.lookahead, state.gradient, state.second_moment)
+        lookahead, gradient, second_moment = jax.tree.map(partial(jnp.where, sound), new, old)
         changes = jax.tree.map(
             lambda delta: jnp.where(sound & moving, _like(delta, self._fraction) * delta, 0), displacements
         )
@@ -310,9 +310,15 @@ class _Alice:
         return self.lr_min * scale, 2 * rate if self.lr_max is None else self.lr_max * scale
 
     def _measure(
-        self, evaluate: Callable[[Any], tuple[Any, Any]], state: AliceState, center: Any, rate: Any, plain_mean: Any
+        self,
+        evaluate: Callable[[Any], tuple[Any, Any]],
+        state: AliceState,
+        center: Any,
+        sound: jax.Array,
+        rate: Any,
+        plain_mean: Any,
     ) -> tuple[Any, Any, jax.Array]:
-        """Section 8, step 1: C and R from the gradients of a full step, and whether both losses were finite."""
+        """Section 8, step 1: C and R from the gradients of a full step, and whether the step is still sound."""
         length = rate if self.length is None else self.length
         weight = jnp.minimum(jnp.maximum(1 - self.period * (1 - self.betas[1]), 0), plain_mean)
         key = jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(self.key))
@@ -335,11 +341,12 @@ class _Alice:
             return _average(old, 2 * second * (second / _like(old, length)), weight)
 
         (value_plus, plus), (value_minus, minus) = beside(1), beside(-1)
-        return (
+        sound &= jnp.isfinite(value_plus) & jnp.isfinite(value_minus) & _bounded((center, plus, minus), length)
+        new = (
             jax.tree.map(new_curvature, state.curvature, plus, minus, directions),
             jax.tree.map(new_density, state.density, plus, minus, center),
-            _all_finite((value_plus, value_minus)),
         )
+        return *jax.tree.map(partial(jnp.where, sound), new, (state.curvature, state.density)), sound
 
     def _regularised(self, g: jax.Array, nu: jax.Array) -> jax.Array:
         l1, l2 = _like(g, self.l1), _like(g, self.l2)
@@ -360,12 +367,12 @@ class _Alice:
             hessian = jnp.zeros_like(curvature)
         else:
             hessian = jnp.sqrt(curvature) if self.hessian == "rms" else abs(curvature)
-        # sqrt(h*) = (B/2 + sqrt(B²/4 + h|g|)) / sqrt|g| with B² = 2aρ: nothing cancels, and as roots are taken before
-        # products, nothing overflows.
-        root_slope = jnp.sqrt(jnp.where(slope > 0, slope + eps, 1))
-        half = (0.5 * GLASS_STEP_COEFFICIENT) ** 0.5 * jnp.sqrt(density) if self.glass else jnp.zeros_like(density)
-        root = (half + jnp.hypot(half, jnp.sqrt(hessian) * root_slope)) / root_slope
-        length = slope / (root * root + eps)
+        # D = (|g| + ε)(h* + ε), as in `model_curvature` of the core, but with two roots, whose product cannot overflow
+        shifted = slope + eps
+        half = 0.5 * GLASS_STEP_COEFFICIENT * density if self.glass else jnp.zeros_like(density)
+        mixed = jnp.minimum(half + hessian * shifted, largest)
+        divisor = half + mixed + 2 * jnp.sqrt(half) * jnp.sqrt(mixed) + eps * shifted
+        length = slope * (shifted / jnp.where(divisor > 0, divisor, 1))
 
         if self.limiter == "fixed":
             unit = jnp.ones_like(slope)
@@ -566,5 +573,14 @@ def _average(old: jax.Array, new: jax.Array, weight: Any) -> jax.Array:
     return new + _like(old, weight) * (old - new)
 
 
-def _all_finite(tree: Any) -> jax.Array:
-    return reduce(jnp.logical_and, (jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)), jnp.asarray(True))
+def _bounded(gradients: Any, length: Any = 8.0) -> jax.Array:
+    """Tell whether no average overflows; a nan does not pass.
+
+    Squares of gradients must be numbers, and in full steps also e² ≤ (g/σ)², the term of R, at most 2(2g)²/σ, and 1/σ.
+    """
+    checks = [jnp.asarray(True)]
+    for g in jax.tree.leaves(gradients):
+        sigma, square = _like(g, length), 0.999 * float(np.finfo(g.dtype).max)  # every factor of a term is rounded
+        limit = square**0.5 * jnp.minimum(1, jnp.minimum(sigma, jnp.sqrt(sigma / 8)))
+        checks.append(jnp.isfinite(1 / sigma) & jnp.all(abs(g) <= limit))
+    return reduce(jnp.logical_and, checks)

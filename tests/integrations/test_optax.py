@@ -333,8 +333,11 @@ def test_averages_and_warm_up_are_those_of_the_updates_that_count(monkeypatch):
 
 
 def test_a_rate_of_zero_has_no_perturbations_and_is_named():
-    _, state = run(alice(optax.linear_schedule(0.1, 0.0, 4), quick_steps=0), jnp.ones(4), lambda p: (0.0, p), 6)
-    assert (int(state.skipped), int(state.first_nonfinite)) == (2, 5)
+    for gradient in (1.0, 0.0):
+        optimizer = alice(optax.linear_schedule(0.1, 0.0, 4), quick_steps=0)
+        _, state = run(optimizer, jnp.ones(4), lambda p, gradient=gradient: (0.0, gradient * p), 6)
+        assert (int(state.skipped), int(state.first_nonfinite)) == (2, 5)
+        assert np.isfinite(state.density).all()
     _, state = run(alice(optax.linear_schedule(0.1, 0.0, 4), length=0.1), jnp.ones(4), lambda p: (0.0, p), 6)
     assert int(state.skipped) == 0
 
@@ -399,21 +402,48 @@ def test_each_parameter_has_its_own_precision(x64):
     assert inner.value.dtype == np.float64
 
 
-@pytest.mark.parametrize("limiter", ["adam", "sgdm", "fixed"])
-def test_the_largest_and_smallest_numbers_leave_the_step_finite_and_within_its_bounds(limiter, monkeypatch):
-    values = jnp.array([0.0, 1e-37, 1e-20, 1.0, 1e20, 3e38], jnp.float32)
-    gradient, moment, curvature, density = (grid.ravel() for grid in jnp.meshgrid(values, values, values, values))
+@pytest.fixture
+def displacement(monkeypatch):
+    """The bounded step of an option and arrays."""
     rules = []
     monkeypatch.setattr(module._Alice, "init", lambda self, params: rules.append(self))
-    for hessian in ("zero", "abs", "rms", "diagonal"):
-        alice(0.1, limiter=limiter, hessian=hessian).init(None)
-        delta = rules[-1]._displacement((0.01, 0.2), gradient, moment, curvature, density)
-        unit = {"fixed": np.ones_like(gradient), "sgdm": gradient, "adam": gradient / (np.sqrt(moment) + 1e-8)}[limiter]
-        unit = np.minimum(unit, np.finfo(np.float32).max)
-        assert np.isfinite(delta).all()
-        assert (abs(delta) <= 0.2 * unit * (1 + 1e-6)).all()
-        assert (abs(delta) >= 0.01 * unit * (1 - 1e-6)).all()
-        assert ((delta < 0) == ((gradient > 0) & (delta != 0))).all()
+
+    def step(bounds, arrays, **options):
+        alice(0.1, **options).init(None)
+        return np.array(rules[-1]._displacement(bounds, *arrays))
+
+    return step
+
+
+@pytest.mark.parametrize("limiter", ["adam", "sgdm", "fixed"])
+def test_the_step_is_that_of_the_public_functions_over_the_whole_range_of_float32(limiter, displacement):
+    rng = np.random.default_rng(3)
+    powers = 10.0 ** rng.uniform(-17, 17, (4, 3000))  # whatever gradients of that size leave in the averages
+    powers[1:, :30], powers[0, 30:40] = 0.0, 0.0
+    g, *others = (powers * [rng.choice([-1, 1], 3000), *np.ones((3, 3000))]).astype(np.float32)
+    moment, curvature, density = others
+    for glass in (True, False):
+        delta = displacement((1e-4, 10.0), (g, *others), limiter=limiter, glass=glass)
+        wide = [a.astype(np.float64) for a in (g, curvature, density if glass else 0 * density)]
+        step = gc.quasi_newton_step(*wide, eps=1e-8)
+        expected = gc.bound_step(step, wide[0], moment.astype(np.float64), 1e-4, 10.0, limiter, 1e-8)
+        np.testing.assert_allclose(delta, expected, rtol=2e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("hessian", ["zero", "abs", "rms", "diagonal"])
+@pytest.mark.parametrize("limiter", ["adam", "sgdm", "fixed"])
+def test_the_largest_and_smallest_numbers_leave_the_step_finite_and_within_its_bounds(limiter, hessian, displacement):
+    values = np.array([0.0, 1e-37, 1e-20, 1.0, 1e20, 3e38], np.float32)
+    arrays = [grid.ravel() for grid in np.meshgrid(values, values, values, values)]
+    gradient, moment = arrays[:2]
+    delta = displacement((0.01, 0.2), arrays, limiter=limiter, hessian=hessian)
+    adam = gradient / (np.sqrt(moment, dtype=np.float64) + 1e-8)
+    unit = {"fixed": 1.0, "sgdm": gradient, "adam": np.minimum(adam, np.finfo(np.float32).max)}[limiter]
+    assert np.isfinite(delta).all()
+    assert (abs(delta) <= 0.2 * unit * (1 + 1e-6)).all()
+    smallest = np.finfo(np.float32).tiny  # below which XLA takes numbers as 0
+    assert (abs(delta) >= 0.01 * unit * (1 - 1e-6) - smallest).all()
+    assert ((delta < 0) == ((gradient > 0) & (delta != 0))).all()
 
 
 # Learning rates, seeds and other transformations
