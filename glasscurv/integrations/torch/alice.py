@@ -17,6 +17,7 @@ the parameters      μ, the centre, between steps
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -168,6 +169,7 @@ class Alice(torch.optim.Optimizer):
         }
         own = {"quick_steps": integer(quick_steps, "quick_steps", 0), "seed": integer(seed, "seed", 0)}
         self._noted: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        self._modules: weakref.WeakSet[torch.nn.Module] | None = None  # those with buffers, once a step has met them
         super().__init__(params, _checked(options) | own)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -193,6 +195,7 @@ class Alice(torch.optim.Optimizer):
             group = self.param_groups[-1]
             group.update(_checked(group))
             group.update(base_lr=group["lr"], **dict.fromkeys(COUNTERS, 0))
+            self._modules = None  # the model may have grown
             for parameter in group["params"]:
                 _check_parameter(parameter, group["eps"])
         except BaseException:
@@ -271,10 +274,10 @@ class Alice(torch.optim.Optimizer):
                 return loss
 
             try:
-                with KeptBuffers(after_errors=True):
+                with KeptBuffers(self._modules, after_errors=True) as kept:
                     if full:
                         self._draw(parts)
-                        with KeptBuffers():
+                        with KeptBuffers(self._modules):
                             evaluate(1)
                             for part in parts:
                                 part.plus = part.gradients
@@ -295,6 +298,8 @@ class Alice(torch.optim.Optimizer):
                 if isinstance(error, _OverflowError):
                     return loss
                 raise
+            if self._modules is None:
+                self._modules = weakref.WeakSet(kept.modules)
             if scaler is None:
                 self._note(excesses)
             for part in parts:
@@ -355,7 +360,7 @@ class Alice(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._noted = {}
+        self._noted, self._modules = {}, None
 
     def _directions(self, like: list[Tensor], step: int) -> list[Tensor]:
         """Return random signs in tensors like those given, the same for the same step in every process."""

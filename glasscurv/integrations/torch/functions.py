@@ -113,7 +113,7 @@ class GradientFunction:
             try:
                 for parameter in self._parameters:
                     parameter.grad = None  # what a loss may add to a gradient goes elsewhere
-                with KeptBuffers(model):
+                with KeptBuffers(model.modules()):
                     self._random.restore()
                     yield
             finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import warnings
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -48,18 +50,23 @@ class RandomState:
 
 
 class KeptBuffers:
-    """A context that leaves the buffers of every module that is called in it as they were.
+    """A context that leaves the buffers of modules as they were.
 
-    So batch normalisation may see several evaluations of a minibatch and count one. The modules need not be known: a
-    hook that sees every call saves what is about to change.
+    So batch normalisation may see several evaluations of a minibatch and count one.
 
     Parameters
     ----------
-    *models : Module
-        If there are any, their buffers are kept and no others, without a hook, for which compiled models would be
-        compiled anew.
+    modules : iterable of Module, optional
+        Modules whose own buffers are kept. By default those of every module that is called in the context: a hook sees
+        every call. It costs time, and a compiled model is compiled anew for it, so it is for finding modules, not for
+        every step.
     after_errors : bool
         Whether they are set back only if an exception leaves the context.
+
+    Attributes
+    ----------
+    modules : list of Module
+        Those with buffers among the modules given, or called so far.
 
     Examples
     --------
@@ -71,20 +78,26 @@ class KeptBuffers:
     ([0.0, 0.0], 0)
     """
 
-    def __init__(self, *models: torch.nn.Module, after_errors: bool = False) -> None:
-        self._models, self._after_errors = models, after_errors
+    def __init__(self, modules: Iterable[torch.nn.Module] | None = None, after_errors: bool = False) -> None:
+        self._given, self._after_errors = modules, after_errors
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
+        self.modules: list[torch.nn.Module] = []
         self._saved: dict[tuple[int, str], tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
-        for model in self._models:
-            for module in model.modules():
-                self._save(module)
-        self._hook = None if self._models else register_module_forward_pre_hook(self._save)
+        if self._given is None:
+            self._hook = register_module_forward_pre_hook(self._save)
+            self._filters = warnings.catch_warnings()
+            self._filters.__enter__()
+            warnings.filterwarnings("ignore", "Using `torch.compile\\(module\\)` when there are global hooks")
+        for module in self._given or ():
+            self._save(module)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._hook is not None:
+        if self._given is None:
+            self._filters.__exit__(kind, error, traceback)
             self._hook.remove()
         if self._after_errors and kind is None:
             return
@@ -93,6 +106,8 @@ class KeptBuffers:
                 module._buffers[name] = buffer.copy_(before)
 
     def _save(self, module: torch.nn.Module, inputs: Any = None) -> None:
+        if module._buffers:
+            self.modules.append(module)
         for name, buffer in module._buffers.items():
             if buffer is not None and (id(module), name) not in self._saved:
                 self._saved[id(module), name] = module, buffer, buffer.detach().clone()

@@ -170,7 +170,8 @@ def network(device="cpu", dtype=torch.float32):
 
 def training(model, optimizer, failing=(), error=KeyboardInterrupt):
     """Closure with batch normalisation, dropout and noise from every generator; fails at the given calls."""
-    device, dtype = next(model.parameters()).device, next(model.parameters()).dtype
+    first = optimizer.param_groups[0]["params"][0]
+    device, dtype = first.device, first.dtype
     inputs = torch.linspace(-1, 1, 48, device=device, dtype=dtype).view(16, 3).sin()
     calls = []
 
@@ -207,6 +208,38 @@ def everything(model, optimizer):
 
 
 class TestOneStep:
+    @pytest.mark.parametrize("whole", [True, False], ids=["model", "function"])
+    def test_a_compiled_model_is_compiled_twice_at_most_and_counts_once(self, whole):
+        model, twin, graphs = network(), network(), []
+
+        def backend(graph, inputs):
+            graphs.append(graph)
+            return graph.forward
+
+        torch._dynamo.reset()
+        compiled = torch.compile(model if whole else lambda inputs: model(inputs), backend=backend)
+        optimizer, other = (Alice(each.parameters(), lr=0.01) for each in (model, twin))
+        numbers = []
+        for _ in range(14):  # ten full steps, quick ones, and a full one
+            for called, each in ((compiled, optimizer), (twin, other)):
+                seed_everything()
+                each.step(training(called, each))
+            numbers.append(len(graphs))
+        assert numbers[0] > 0
+        assert numbers[1:] == [numbers[1]] * 13
+        for name, tensor in twin.state_dict().items():
+            torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+        assert int(model[1].num_batches_tracked) == 14
+
+    def test_buffers_that_come_with_a_new_group_are_kept_too(self):
+        model, more = network(), nn.BatchNorm1d(1)
+        optimizer = Alice(model.parameters(), lr=0.01)
+        optimizer.step(training(model, optimizer))
+        optimizer.add_param_group({"params": more.parameters()})
+        for _ in range(3):
+            optimizer.step(training(nn.Sequential(model, more), optimizer))
+        assert [int(layer.num_batches_tracked) for layer in (model[1], more)] == [4, 3]
+
     def test_evaluations_see_the_same_random_numbers_and_count_once(self, device):
         model, twin = network(device), network(device)
         optimizer = Alice(model.parameters(), **FAST)

@@ -73,3 +73,12 @@ def test_calls_outside_are_not_seen():
         pass
     layer(torch.ones(8, 2))
     assert int(layer.num_batches_tracked) == 1
+
+
+def test_buffers_of_given_modules_are_kept_and_no_others():
+    model, other = (torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.ReLU()) for _ in range(2))
+    with KeptBuffers(model.modules()) as kept:
+        model(torch.ones(8, 2))
+        other(torch.ones(8, 2))
+    assert kept.modules == [model[0]]
+    assert [int(part[0].num_batches_tracked) for part in (model, other)] == [0, 1]
