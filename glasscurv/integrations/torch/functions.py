@@ -23,6 +23,9 @@ Loss = Callable[[Any], torch.Tensor]
 ROOT = "(model)"
 """Name of the group of those parameters that belong to the model itself and not to a module in it."""
 
+COMPILED = "_orig_mod."
+"""What `torch.compile` puts before the names in a model."""
+
 _ONE_AT_A_TIME = threading.RLock()  # a model has one set of parameters, and the program one random state
 _PROCESS = os.getpid()
 
@@ -40,6 +43,8 @@ class GradientFunction:
         is enough.
     weights : sequence of float
         Factors with which the losses are added up.
+    helper : object, optional
+        What the losses call. If it is a module, its buffers and mode stay as they are too.
 
     Attributes
     ----------
@@ -48,7 +53,9 @@ class GradientFunction:
         vector, in order; ``"(model)"`` for those of the model itself.
     """
 
-    def __init__(self, model: torch.nn.Module, losses: Sequence[Loss], weights: Sequence[float]) -> None:
+    def __init__(
+        self, model: torch.nn.Module, losses: Sequence[Loss], weights: Sequence[float], helper: object = None
+    ) -> None:
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
         if isinstance(model, DistributedDataParallel):
@@ -63,6 +70,7 @@ class GradientFunction:
         if not named:
             raise ValueError("model must have parameters that require grad, got none")
         self._model = model
+        self._roots = [root for root in (model, helper) if isinstance(root, torch.nn.Module)]
         self._losses = [(function(loss, "loss"), weight) for loss, weight in zip(losses, weights, strict=True)]
         self._parameters = [parameter for _, parameter in named]
         self._sizes = [parameter.numel() for parameter in self._parameters]
@@ -106,14 +114,15 @@ class GradientFunction:
     @contextmanager
     def _undone(self) -> Iterator[None]:
         """Start from the first random state, and leave everything as it was."""
-        model, random = self._model, RandomState()
-        modes = [(module, module.training) for module in model.modules()]
+        random = RandomState()
+        modules = [module for root in self._roots for module in root.modules()]
+        modes = [(module, module.training) for module in modules]
         with torch.inference_mode(False), torch.enable_grad():
             before = [(parameter, parameter.detach().clone(), parameter.grad) for parameter in self._parameters]
             try:
                 for parameter in self._parameters:
                     parameter.grad = None  # what a loss may add to a gradient goes elsewhere
-                with KeptBuffers(model.modules()):
+                with KeptBuffers(modules):
                     self._random.restore()
                     yield
             finally:
@@ -178,9 +187,10 @@ def gradient_function(model: torch.nn.Module, loss: Loss) -> GradientFunction:
     Notes
     -----
     After each evaluation, also one that fails or is interrupted, the model is what it was, bit for bit: parameters,
-    their .grad, buffers (running statistics of batch normalisation), training or evaluation mode; and so is
-    the state of the random generators of Python, NumPy and PyTorch. Each evaluation starts from the state that they had
-    when the function was made: dropout repeats itself. Evaluations from several threads wait for each other.
+    their .grad, buffers (running statistics of batch normalisation), training or evaluation mode; and so are buffers
+    and mode of a loss that is a module, and the state of the random generators of Python, NumPy and PyTorch. Each
+    evaluation starts from the state that they had when the function was made: dropout repeats itself. Evaluations from
+    several threads wait for each other.
 
     Parameters in half precision keep it, and movements below their spacing are lost; convert the model to float32 to
     measure it. So does TF32, which PyTorch uses for convolutions on a GPU unless
@@ -205,7 +215,7 @@ def gradient_function(model: torch.nn.Module, loss: Loss) -> GradientFunction:
     >>> estimate.glass_density.shape, estimate.evaluations
     ((131,), 33)
     """
-    return GradientFunction(model, [loss], [1.0])
+    return GradientFunction(model, [loss], [1.0], loss)
 
 
 def _groups(names: list[str], sizes: list[int]) -> dict[str, slice]:
@@ -213,7 +223,7 @@ def _groups(names: list[str], sizes: list[int]) -> dict[str, slice]:
     groups: dict[str, slice] = {}
     start = 0
     for name, size in zip(names, sizes, strict=True):
-        owner = name.rpartition(".")[0] or ROOT
+        owner = name.replace(COMPILED, "").rpartition(".")[0] or ROOT
         groups[owner] = slice(groups[owner].start if owner in groups else start, start + size)
         start += size
     return groups

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from glasscurv.integrations.torch.functions import GradientFunction
 from glasscurv.integrations.torch.replay import RandomState
 
 Batch = tuple[Any, Any]
+
+WIDTH = 80
+"""Characters of a line below the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +53,8 @@ class ModelProfile(CurvatureProfile):
         upper, lower = zip(*(("", *heading.split("\n"))[-2:] for heading in headings), strict=True)
         legend = [f"{verdict}: {meaning}" for verdict, meaning in MEANINGS.items() if verdict in self.verdict]
         first = f"movements of length {self.length:g}, {self.evaluations} gradients"
-        return "\n".join([first, "", *_aligned([upper, lower, *rows]), "", UNITS, *legend])
+        notes = [line for note in (UNITS, *legend) for line in wrap(note, WIDTH, subsequent_indent="  ")]
+        return "\n".join([first, "", *_aligned([upper, lower, *rows]), "", *notes])
 
     def figure(self) -> Any:
         """Return the profile as a ``matplotlib.figure.Figure``, as `glasscurv.plotting.plot_profile` draws it.
@@ -148,6 +153,7 @@ def profile(
         model,
         [partial(_loss_of_batch, inputs, targets, loss) for inputs, targets in batches],
         [number / sum(rows) for number in rows],
+        loss,
     )
     with tqdm(total=total, desc="profile", unit="gradient", disable=not progress) as bar:
 

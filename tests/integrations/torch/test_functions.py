@@ -279,6 +279,29 @@ def test_nothing_changes_whatever_the_loss_does(loss, error, restless):
     assert everything(model) == before
 
 
+class Counting(nn.Module):
+    """A loss with a state of its own."""
+
+    def __init__(self, X, y):
+        super().__init__()
+        self.X, self.y = X, y
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, model):
+        self.calls += 1
+        self.eval()
+        return self.calls * cross_entropy(model(self.X), self.y)
+
+
+def test_a_loss_that_is_a_module_stays_as_it_was_too(restless):
+    model, X, y = restless
+    loss = Counting(X, y)
+    before, gradient = everything(loss), gradient_function(model, loss)
+    first = gradient(gradient.theta)
+    assert gradient(gradient.theta).tobytes() == first.tobytes()
+    assert everything(loss) == before
+
+
 def test_an_interrupt_does_not_end_the_clean_up(monkeypatch, restless):
     model, X, y = restless
     gradient = gradient_function(model, Mean(X, y))
@@ -433,6 +456,21 @@ def test_groups_are_the_modules_that_own_the_parameters():
     found = gradient(gradient.theta)  # the loss knows one parameter
     assert found[:3].tolist() == [1, 1, 1]
     assert not found[3:].any()
+
+
+def test_names_in_compiled_models_are_those_of_the_modules():
+    class Compiled(nn.Module):
+        """What torch.compile returns, as far as names go."""
+
+        def __init__(self, module):
+            super().__init__()
+            self._orig_mod = module
+
+    part = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    names = gradient_function(nn.Sequential(part, nn.Linear(1, 1)), torch.sum).groups
+    assert list(names) == ["0.0", "0.2", "1"]
+    assert gradient_function(Compiled(nn.Sequential(Compiled(part), nn.Linear(1, 1))), torch.sum).groups == names
+    assert list(gradient_function(Compiled(nn.Linear(1, 1)), torch.sum).groups) == ["(model)"]
 
 
 def test_sparse_gradients_and_other_memory_formats_are_in_order(device):

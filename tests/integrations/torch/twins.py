@@ -47,7 +47,7 @@ def everything(model):
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     tensors |= {f"{name}.grad": known.grad for name, known in model.named_parameters() if known.grad is not None}
     return (
-        {name: (id(tensor), tensor.data_ptr(), bits(tensor)) for name, tensor in tensors.items()},
+        {name: (id(tensor), tensor.data_ptr(), tensor.requires_grad, bits(tensor)) for name, tensor in tensors.items()},
         {name: (module.training, sorted(vars(module))) for name, module in model.named_modules()},
         random.getstate(),
         (numpy_state[0], numpy_state[1].tobytes(), *numpy_state[2:]),
