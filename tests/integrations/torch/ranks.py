@@ -1,6 +1,6 @@
 """One process of two that train together, and the same training in one process.
 
-Usage: python ranks.py RANK FOLDER. The processes meet in a file of the folder, and each writes its parameters there.
+Usage: python ranks.py RANK FOLDER. The processes meet in a file of the folder; this one writes its parameters there.
 """
 
 import sys
@@ -72,14 +72,18 @@ def train(case, rows=slice(None), parallel=False):
     return np.array(path)
 
 
-def main(rank, folder):
-    torch.set_num_threads(1)
+def train_together(rank, folder):
+    """Train as one of the processes in all cases."""
     meeting = f"file://{folder / 'meeting'}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=WORLD, timeout=TIMEOUT)
-    rows = slice(rank * ROWS, (rank + 1) * ROWS)
-    np.savez(folder / f"rank{rank}.npz", **{case: train(case, rows, parallel=True) for case in CASES})
-    dist.destroy_process_group()
+    try:
+        rows = slice(rank * ROWS, (rank + 1) * ROWS)
+        return {case: train(case, rows, parallel=True) for case in CASES}
+    finally:
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    torch.set_num_threads(1)
+    rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+    np.savez(folder / f"rank{rank}.npz", **train_together(rank, folder))
