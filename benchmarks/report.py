@@ -16,6 +16,7 @@ from benchmarks.measure import Measurement
 from benchmarks.row import Row, Scale
 from glasscurv._threads import available_cores, num_threads
 
+VERDICTS = {True: Text("yes", "green"), False: Text("NO", "bold red"), None: Text("—")}
 PACKAGES = ("glasscurv", "numpy", "scipy", "numba", "torch")
 
 
@@ -50,7 +51,7 @@ def table(results: list[Result], scale: Scale, facts: dict[str, Any]) -> Table:
         if found is None:
             listed.add_row(what, wanted(row), "—", "—", "—")
             continue
-        verdict = Text("yes", "green") if row.met(found.value) else Text("NO", "bold red")
+        verdict = VERDICTS[row.met(found.value)]
         between = f"{shown(found.low)} … {shown(found.high)}"
         listed.add_row(what, wanted(row), shown(found.value, row.unit), between, verdict)
     return listed
@@ -140,6 +141,8 @@ def details(result: Result) -> str:
 
 def wanted(row: Row) -> str:
     """Return the target with its direction and unit."""
+    if row.target is None:
+        return "—"
     return f"{'≥' if row.at_least else '≤'} {shown(row.target, row.unit)}"
 
 

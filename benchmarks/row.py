@@ -44,8 +44,8 @@ class Row:
         What ``--only`` selects.
     subject, reference : str
         What is measured, and against what; the reference is empty where the value stands alone.
-    target : float
-        What the value should reach, in `unit`.
+    target : float or None
+        What the value should reach, in `unit`; None where nothing is promised.
     measure : callable
         Takes the `Scale` and returns the `Measurement`, or raises `NotMeasured`.
     unit : str
@@ -57,11 +57,13 @@ class Row:
     name: str
     subject: str
     reference: str
-    target: float
+    target: float | None
     measure: Callable[[Scale], Measurement]
     unit: str = ""
     at_least: bool = False
 
-    def met(self, value: float) -> bool:
-        """Tell whether a value reaches the target."""
+    def met(self, value: float) -> bool | None:
+        """Tell whether a value reaches the target; None where there is none."""
+        if self.target is None:
+            return None
         return value >= self.target if self.at_least else value <= self.target

@@ -127,6 +127,7 @@ def test_targets_are_reached_from_the_right_side():
     assert not row.met(math.nan)
     assert replace(row, at_least=True).met(1.26)
     assert not replace(row, at_least=True).met(1.24)
+    assert replace(row, target=None).met(1.0) is None
 
 
 def test_every_promise_is_a_row():
@@ -334,7 +335,11 @@ def run(monkeypatch, tmp_path):
     def two(scale):
         return Measurement(2.0, 1.5, 2.5, scale.repetitions, {"time": 0.004, "floor": 0.002}, "a note")
 
-    rows = (Row("near", "a loop", "its floor", 3.0, two), Row("far", "a rate", "", 3.0, two, "/s", at_least=True))
+    rows = (
+        Row("near", "a loop", "its floor", 3.0, two),
+        Row("far", "a rate", "", 3.0, two, "/s", at_least=True),
+        Row("free", "a loop", "another", None, two),
+    )
     monkeypatch.setattr(command, "ROWS", rows)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
@@ -346,9 +351,11 @@ def run(monkeypatch, tmp_path):
 def test_command_prints_one_table_and_writes_the_numbers(run, tmp_path):
     done = run("--json", "numbers.json")
     assert done.exit_code == 0, done.output
-    near, far = (next(line for line in done.stdout.splitlines() if name in line.split()) for name in ("near", "far"))
-    assert near.split() == ["near", "≤", "3", "2", "1.5", "…", "2.5", "yes"]
-    assert far.split() == ["far", "≥", "3", "/s", "2", "/s", "1.5", "…", "2.5", "NO"]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    near, far, free = (next(line for line in lines if line[:1] == [name]) for name in ("near", "far", "free"))
+    assert near == ["near", "≤", "3", "2", "1.5", "…", "2.5", "yes"]
+    assert far == ["far", "≥", "3", "/s", "2", "/s", "1.5", "…", "2.5", "NO"]
+    assert free == ["free", "—", "2", "1.5", "…", "2.5", "—"]
     assert "a loop / its floor" in done.stdout
     assert "time 4 ms, floor 2 ms, a note" in done.stdout
     numbers = json.loads((tmp_path / "numbers.json").read_text(encoding="utf-8"))
@@ -375,7 +382,8 @@ def test_command_measures_the_chosen_rows_at_the_chosen_scale(run, tmp_path):
 def test_command_lists_rows_and_targets_without_measuring(run, tmp_path):
     done = run("--list")
     assert done.exit_code == 0
-    assert [line.split()[0] for line in done.stdout.splitlines() if "≤" in line or "≥" in line] == ["near", "far"]
+    listed = [line.split() for line in done.stdout.splitlines() if "a loop" in line or "a rate" in line]
+    assert [(line[0], line[-1]) for line in listed] == [("near", "3"), ("far", "/s"), ("free", "—")]
     assert not list(tmp_path.iterdir())
 
 
