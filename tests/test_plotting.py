@@ -185,6 +185,18 @@ def test_profiles_show_all_measures_with_their_units():
     assert "gradient / length" in hessian.get_ylabel()
     assert "%" in share.get_ylabel()
     assert "0.01" in figure.get_suptitle()
+    assert not any(ax.spines["top"].get_visible() for ax in figure.axes)
+
+
+def test_profiles_of_many_layers_have_panels_below_each_other_with_names_that_do_not_overlap():
+    figure = plotting.plot_profile(make_profile(50))
+    figure.draw_without_rendering()
+    assert len({ax.get_position().x0 for ax in figure.axes}) == 1
+    labels = figure.axes[-1].get_xticklabels()
+    assert len(labels) == 50
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert not any(label.get_visible() for ax in figure.axes[:-1] for label in ax.get_xticklabels())
 
 
 @pytest.mark.parametrize("layers", [1, 20])

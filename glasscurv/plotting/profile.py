@@ -24,6 +24,12 @@ from glasscurv.plotting.style import (
     tidy,
 )
 
+FEW = 5
+"""Up to so many groups have their names side by side."""
+
+MANY = 16
+"""More groups have the panels below each other, each as wide as the figure."""
+
 
 def plot_profile(profile: CurvatureProfile) -> Figure:
     """Draw where a network is glass: density, Hessian, exponent and share of the bend of every group.
@@ -55,8 +61,11 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
     """
     if not isinstance(profile, CurvatureProfile):
         raise TypeError(f"profile must be a CurvatureProfile, got {type(profile).__name__}")
-    figure = Figure(figsize=(10.8, 7.7), layout="constrained")
-    density, hessian, exponent, share = panels = figure.subplots(2, 2).flat
+    many = len(profile.groups) > MANY
+    shape = (max(10.8, 0.24 * len(profile.groups)), 14) if many else (10.8, 7.7)
+    figure = Figure(figsize=shape, layout="constrained")
+    panels = (figure.subplots(4, 1, sharex=True) if many else figure.subplots(2, 2)).ravel()
+    density, hessian, exponent, share = panels
     for ax in panels:
         tidy(ax)
     figure.suptitle(f"Where is it glass? Movements of length {profile.length:g}", fontsize=15)
@@ -70,8 +79,9 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
         decades(ax)
     _draw_exponents(exponent, profile, colours)
     _draw_shares(share, profile, colours)
-    for ax in (density, hessian, exponent, share):
-        ax.set_xticks(x, profile.groups, rotation=0 if len(x) <= 5 else 60, ha="center" if len(x) <= 5 else "right")
+    turn: dict[str, Any] = {"rotation": 90} if many else {"rotation": 60, "ha": "right"} if len(x) > FEW else {}
+    for ax in panels:
+        ax.set_xticks(x, profile.groups, **turn)
         ax.set_xlim(-0.6, len(x) - 0.4)
         ax.grid(visible=False, axis="x")
     return figure
@@ -107,13 +117,13 @@ def _draw_exponents(ax: Axes, profile: CurvatureProfile, colours: list[str]) -> 
 
 
 def _draw_shares(ax: Axes, profile: CurvatureProfile, colours: list[str]) -> None:
-    few = len(profile.groups) <= 5
+    few, many = len(profile.groups) <= FEW, len(profile.groups) > MANY
     bars = ax.bar(np.arange(len(profile.groups)), 100 * profile.glass_share, width=0.6, color=colours, zorder=3)
     for bar, verdict in zip(bars, profile.verdict, strict=True):
         bar.set_hatch("" if verdict == "glass" else "///")
         bar.set_edgecolor("white")
         height = np.nan_to_num(bar.get_height())
-        turn: dict[str, Any] = {"rotation": 0 if few else 60, "ha": "center", "fontsize": 12}
+        turn: dict[str, Any] = {"rotation": 0 if few else 90 if many else 60, "ha": "center", "fontsize": 12}
         ax.annotate(verdict, (bar.get_x() + 0.3, height), (0, 4), textcoords="offset points", **turn)
     ax.set_ylim(0, 108 if few else 125)
     ax.set_yticks([0, 25, 50, 75, 100])
