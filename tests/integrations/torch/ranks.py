@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from glasscurv.integrations.torch import Alice
 
 WORLD, ROWS, STEPS = 2, 24, 9
-TIMEOUT = timedelta(seconds=60)
+TIMEOUT = timedelta(seconds=120)  # one process waits from the start for the other to start
 WRAPPERS = {
     "plain": {},
     "bucket view": {"gradient_as_bucket_view": True},
     "static graph": {"static_graph": True},
     "unused parameters": {"find_unused_parameters": True},
+    "accumulated": {},
 }
 CASES = [*WRAPPERS, "all_reduce"]
 
@@ -58,7 +60,14 @@ def train(case, rows=slice(None), parallel=False):
 
         def closure(X=X[rows], y=y[rows]):
             optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(wrapped(X), y)
+            if parallel and case == "accumulated":
+                with wrapped.no_sync():
+                    first = cross_entropy(wrapped(X[::2]), y[::2]) / 2
+                    first.backward()
+                loss = cross_entropy(wrapped(X[1::2]), y[1::2]) / 2
+                loss.backward()
+                return first + loss
+            loss = cross_entropy(wrapped(X), y)
             loss.backward()
             if parallel and case == "all_reduce":
                 for known in model.parameters():

@@ -63,6 +63,15 @@ def test_loss_and_gradient_are_those_of_the_core(activation, device):
         np.testing.assert_array_equal(gradient(scale * theta), found[1])
 
 
+def test_losses_are_added_up_with_their_weights():
+    *_, model, _, (X, y) = problem()
+    parts = [(Mean(X[rows], y[rows]), len(y[rows]) / len(y)) for rows in (slice(15), slice(15, None))]
+    both = GradientFunction(model, *zip(*parts, strict=True))
+    found, expected = (function.value_and_grad(both.theta) for function in (both, gradient_function(model, Mean(X, y))))
+    assert found[0] == pytest.approx(expected[0], rel=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=1e-12)
+
+
 def test_linear_layers_have_the_cores_gradients_in_their_own_order():
     network, theta, _, (X, y), tensors = problem()
     parts = [nn.Linear(*widths, dtype=F64) for widths in itertools.pairwise(network.layers)]
