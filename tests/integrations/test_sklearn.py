@@ -13,7 +13,7 @@ from glasscurv.integrations.sklearn import GlassMLPClassifier, GlassMLPRegressor
 
 pytest.importorskip("sklearn")
 
-from joblib import parallel_config
+from joblib import dump, load, parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.metrics import log_loss
@@ -270,12 +270,38 @@ def test_not_every_label_must_come_in_the_first_part():
     model.partial_fit(X, y).partial_fit(X, y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"classes must be those of the first call, \[0 1 2\], got \[0, 1\]"):
         model.partial_fit(X, y, classes=[0, 1])
-    with pytest.raises(ValueError, match="previously unseen labels"):
+    with pytest.raises(ValueError, match=r"y must hold no labels besides \[0 1 2\], got \[3\]"):
         model.partial_fit(X, y + 1)
     with pytest.raises(ValueError, match="X has 2 features, but GlassMLPClassifier is expecting 3"):
         model.partial_fit(X[:, :2], y)
     with pytest.raises(ValueError, match=r"classes must be given in the first call of partial_fit, got None"):
         made(GlassMLPClassifier).partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("known", "others"),
+    [(np.array(["a", "b"]), np.array(["apple", "banana"])), (np.array([0, 1], np.uint8), np.array([256, 257]))],
+    ids=["cut", "wrapped"],
+)
+def test_other_labels_are_not_made_to_fit(known, others):
+    X, y = problem(GlassMLPClassifier)
+    model = made(GlassMLPClassifier, warm_start=True).fit(X, known[y % 2])
+    for go_on in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="y must hold no labels besides"):
+            go_on(X, others[y % 2])
+
+
+@both
+def test_what_is_mapped_into_memory_goes_on(kind, tmp_path):
+    X, y = problem(kind)
+    model = fitted(kind)
+    dump(model, tmp_path / "model")
+    mapped = load(tmp_path / "model", mmap_mode="r")
+    assert isinstance(mapped.theta_, np.memmap)
+    for _ in range(2):
+        mapped.partial_fit(X, y)
+        model.partial_fit(X, y)
+    assert mapped.theta_.tobytes() == model.theta_.tobytes()
 
 
 @both
@@ -335,7 +361,7 @@ def test_gathering_averages_is_no_standstill():
 @both
 def test_early_stopping_keeps_the_best_parameters(kind, capsys):
     X, y = problem(kind, 200)
-    options = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 3, "max_iter": 200}
+    options = {"early_stopping": True, "validation_fraction": np.float32(0.25), "n_iter_no_change": 3, "max_iter": 200}
     model = made(kind, learning_rate_init=0.1, verbose=True, **options).fit(X, y)
     source = np.random.RandomState(3)
     stratify = y if kind is GlassMLPClassifier else None
@@ -434,12 +460,20 @@ def test_weights_and_sparse_data_are_refused(kind, method):
     [
         ({"hidden_layer_sizes": (8, 0)}, ValueError, "every entry of hidden_layer_sizes must be ≥ 1, got 0"),
         ({"hidden_layer_sizes": 2.5}, TypeError, "every entry of hidden_layer_sizes must be an integer, got float"),
+        (
+            {"hidden_layer_sizes": np.array(2.5)},
+            TypeError,
+            "every entry of hidden_layer_sizes must be an integer, got float",
+        ),
+        ({"hidden_layer_sizes": iter([8])}, TypeError, "every entry of hidden_layer_sizes .* got list_iterator"),
         ({"activation": "logistic"}, ValueError, "activation must be one of 'relu', .* got 'logistic'"),
         ({"alpha": -1}, ValueError, "alpha must be finite and ≥ 0, got -1"),
         ({"batch_size": 0}, ValueError, "batch_size must be ≥ 1, got 0"),
         ({"batch_size": "all"}, TypeError, "batch_size must be an integer, got str"),
         ({"learning_rate_init": 0}, ValueError, "learning_rate_init must be finite and > 0, got 0"),
         ({"max_iter": 0}, ValueError, "max_iter must be ≥ 1, got 0"),
+        ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
+        ({"glass": None}, TypeError, "glass must be True or False, got None"),
         ({"random_state": "seed"}, ValueError, "'seed' cannot be used to seed"),
         ({"tol": -1.0}, ValueError, "tol must be finite and ≥ 0"),
         ({"validation_fraction": 1}, ValueError, r"validation_fraction must be in \(0, 1\), got 1"),
