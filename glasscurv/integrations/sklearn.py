@@ -494,9 +494,8 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
             )
         check_classification_targets(y)
         encoder = LabelEncoder().fit(self.classes_ if goes_on else y if classes is None else classes)
-        if (
-            unknown := np.setdiff1d(y, encoder.classes_)
-        ).size:  # `transform` would cut long strings, wrap large numbers
+        unknown = np.setdiff1d(y, encoder.classes_)  # `transform` would cut long strings and wrap large integers to fit
+        if unknown.size:
             raise ValueError(f"y must hold no labels besides {encoder.classes_}, got {unknown}")
         self.classes_ = encoder.classes_
         return X, encoder.transform(y), len(self.classes_)
