@@ -355,8 +355,8 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     warm_start : bool
         Whether `fit` goes on from the parameters of the last fit, with a new Alice.
     early_stopping : bool
-        Whether some rows are held out, stratified by class, to stop by their accuracy and keep the parameters of the
-        epoch in which it was best.
+        Whether some rows are held out, stratified by class (at least two rows of each are needed), to stop by their
+        accuracy and keep the parameters of the epoch in which it was best.
     validation_fraction : float
         Part of the rows to hold out, in (0, 1).
     n_iter_no_change : int or inf
@@ -611,10 +611,8 @@ class _Progress:
         self._l2, self._gathering = optimizer.l2, 1 / (1 - optimizer.betas[0])
         self._tol, self._patience, self._score, self._verbose = tol, patience, score, verbose
         self.losses, self.scores = list[float](), list[float]()
-        self.best, self.best_theta, self.ended = -math.inf, None, False
-        self._stalled = 0
-
-    best_theta: FloatArray | None
+        self.best, self.ended, self._stalled = -math.inf, False, 0
+        self.best_theta: FloatArray | None = None
 
     def __call__(self, record: EpochRecord) -> None:
         loss = record.loss + self._l2 / 2 * float(np.square(record.theta, dtype=np.float64).sum())
