@@ -1,5 +1,5 @@
 """All rows of the table."""
 
-from benchmarks import estimates, memory, networks, processes, updates
+from benchmarks import estimates, memory, networks, processes, torch_steps, updates
 
-ROWS = (*updates.ROWS, *networks.ROWS, *estimates.ROWS, *processes.ROWS, *memory.ROWS)
+ROWS = (*updates.ROWS, *torch_steps.ROWS, *networks.ROWS, *estimates.ROWS, *processes.ROWS, *memory.ROWS)

@@ -2,6 +2,7 @@
 
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
@@ -40,6 +41,8 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
+# The integration with JAX is described without it: nothing on the pages runs it.
+autodoc_mock_imports = [name for name in ("jax", "optax") if find_spec(name) is None]
 autosummary_generate = False
 default_role = "autolink"
 numpydoc_show_class_members = False

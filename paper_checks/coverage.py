@@ -208,12 +208,12 @@ def _network_row(kind: str, samples: Array) -> list[Finding]:
     findings = []
     for model, expected, shares in zip(MODELS, EXPECTED[kind], samples.T[:3], strict=True):
         relation, prediction = expected or (">=", 0.0)
-        name = f"MLPs, {kind}: {model} covers, nominal 95.0%"
+        name = f"MLPs, {kind}: {model} covers, nominal 95.0%" if expected else ""
         options = {"tolerance": 0.1, "resolution": 0.8} if relation == "=" else {}
-        finding = mean_finding(name, prediction, shares, relation=relation, **options)
-        if finding.interval == 0:  # all movements of all networks: Clopper and Pearson's bound, a network being a trial
-            finding = replace(finding, interval=float(1 - scipy.special.ndtr(-STANDARD_ERRORS) ** (1 / len(shares))))
-        findings.append(finding)
+        finding = mean_finding("", prediction, shares, relation=relation, **options)
+        # All movements of all networks: Clopper and Pearson's bound, a network being a trial.
+        interval = finding.interval or float(1 - scipy.special.ndtr(-STANDARD_ERRORS) ** (1 / len(shares)))
+        findings.append(replace(finding, quantity=name, interval=interval))
     return findings
 
 

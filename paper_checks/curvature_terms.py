@@ -62,6 +62,7 @@ STANDING = "limited"
 Array = NDArray[np.float64]
 Relation = Literal["=", "<=", ">="]
 
+SEEDS = 16
 WARM_UP, EVERY, MOST = 10, 8, 2000
 """Steps that do not move, steps between validations, and when a run gives up."""
 
@@ -166,7 +167,7 @@ class Run:
 
 def run(settings: Settings) -> Outcome:
     """Train with each choice, and compare."""
-    seeds = [int(seed) for seed in settings.rng.integers(2**32, size=16 * settings.scale)]
+    seeds = [int(seed) for seed in settings.rng.integers(2**32, size=SEEDS * settings.scale)]
     setups = dict.fromkeys(setup for comparison in COMPARISONS for setup in (comparison.setup, comparison.against))
     runs = {setup: [_train(setup, seed) for seed in seeds] for setup in setups}
     logs = {comparison: _log_ratios(comparison, runs) for comparison in COMPARISONS}

@@ -109,8 +109,10 @@ def run(settings: Settings) -> Outcome:
         samples = {key: np.concatenate([block[key] for block in blocks], axis=-1) for key in blocks[0]}
         row = {}
         for nodes in (*KERNELS.values(), UNEQUAL):
-            finding = _efficiency(f"{name}: {_title(nodes)}", toy, nodes, samples, cost[len(nodes)])
-            if name == "dense" or (name == "sparse" and nodes != UNEQUAL) or (name == "few" and nodes == UNEQUAL):
+            tested = name == "dense" or (name == "sparse" and nodes != UNEQUAL) or (name == "few" and nodes == UNEQUAL)
+            title = f"{name}: {_title(nodes)}, efficiency" if tested else ""
+            finding = _efficiency(title, toy, nodes, samples, cost[len(nodes)])
+            if tested:
                 findings.append(finding)
             row[_title(nodes)] = finding
         shown.append((toy, row))
@@ -189,7 +191,7 @@ def _efficiency(name: str, toy: Toy, nodes: Nodes, samples: dict[Nodes | str, Ar
     form = projection / np.sqrt(np.outer(spacing, spacing)) / (spacing.size - 1)
     predicted = 1 / (toy.relative_variance(nodes, form) * spacing.size)
     resolution = 0.25 if name.startswith("few") else RESOLUTION
-    return _measured(f"{name}, efficiency", predicted, samples[nodes][1], cost, resolution)
+    return _measured(name, predicted, samples[nodes][1], cost, resolution)
 
 
 def _measured(name: str, predicted: float, squares: Array, cost: float, resolution: float = RESOLUTION) -> Finding:

@@ -244,7 +244,7 @@ def _figure(every: Rounding) -> Figure:
     )
     for ax, layers in zip(axes, (slice(0, 2), slice(2, 3)), strict=True):
         for shift, (label, above, colour, marker) in zip((-0.1, 0, 0.1), kinds, strict=True):
-            found = [ratio_finding(label, 1.0, *_sums(above, every.measured, layers, bits)) for bits in BITS]
+            found = [ratio_finding("", 1.0, *_sums(above, every.measured, layers, bits)) for bits in BITS]
             heights, bars = [each.measurement for each in found], [each.interval for each in found]
             ax.errorbar(np.array(BITS) + shift, heights, bars, fmt=marker, color=colour, capsize=3, label=label)
         ax.axhline(1, color=GREY, lw=1.5)

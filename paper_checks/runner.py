@@ -62,14 +62,14 @@ def run_checks(checks: Mapping[str, ModuleType], seed: int, full: bool = False, 
     full : bool
         Larger samples and narrower intervals.
     workers : int
-        Number of processes; the numbers do not depend on it.
+        Largest number of processes; the numbers do not depend on it.
 
     Yields
     ------
     Record
         As they end.
     """
-    run = Parallel(n_jobs=workers, return_as="generator_unordered")
+    run = Parallel(n_jobs=min(workers, len(checks)), return_as="generator_unordered")
     yield from run(delayed(_run)(name, module, seed, full) for name, module in checks.items())
 
 

@@ -194,10 +194,11 @@ def _best_multiple(unlucky: Array) -> Finding:
 
     promised = (promise(STRENGTHS[1], multiple).unlucky[0] for multiple in (1 / SPREAD, 1.0, SPREAD))
     rise, bend = parabola(*promised)
-    found = ratio_finding(f"κ = {STRENGTHS[1]:g}: best multiple of the modelled step", 0.0, *parabola(*unlucky.T))
+    found = ratio_finding("", 0.0, *parabola(*unlucky.T))
     best = SPREAD**found.measurement
     interval = best * np.log(SPREAD) * found.interval
-    return replace(found, prediction=float(SPREAD ** (rise / bend)), measurement=best, interval=float(interval))
+    name, prediction = f"κ = {STRENGTHS[1]:g}: best multiple of the modelled step", float(SPREAD ** (rise / bend))
+    return replace(found, quantity=name, prediction=prediction, measurement=best, interval=float(interval))
 
 
 # Several coordinates

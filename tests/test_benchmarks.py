@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import glasscurv as gc
 from benchmarks import __main__ as command
-from benchmarks import estimates, measure, memory, networks, processes, report, updates
+from benchmarks import estimates, measure, memory, networks, processes, report, torch_steps, updates
 from benchmarks.measure import Measurement, NotMeasured
 from benchmarks.row import QUICK, Row, Scale
 from benchmarks.rows import ROWS
@@ -135,7 +135,7 @@ def test_every_promise_is_a_row():
         "alice-full-f64": 1.4, "mlp-64": 0.45, "mlp-256": 0.6, "mlp-1024": 0.85, "mlp-1024-large-batch": 1.0,
         "mlp-arithmetic": 80, "estimate": 5, "crossings": 1e5, "crossings-batch": 1.5, "crossings-distance": 1.5,
         "quasi-newton-f32": 1.3, "quasi-newton-f64": 1.3, "joint": 12, "sizes": 1.3, "import": 60, "first-step": 0.5,
-        "memory-alice": 0.05, "memory-estimate": 8.05,
+        "memory-alice": 0.05, "memory-estimate": 8.05, "torch-alice-quick": 3,
     }  # fmt: skip
     assert len(BY_NAME) == len(ROWS)
     assert promised.items() <= {name: row.target for name, row in BY_NAME.items()}.items()
@@ -154,7 +154,7 @@ def one_second(monkeypatch):
         exec(compile(code, "<process>", "exec"), {})
         return lambda: 1.0
 
-    for module in (updates, networks, estimates):
+    for module in (updates, networks, estimates, torch_steps):
         monkeypatch.setattr(module, "clock", clock)
     monkeypatch.setattr(updates, "clock_between", clock)
     monkeypatch.setattr(processes, "process_clock", process_clock)
@@ -268,9 +268,35 @@ def test_torch_compares_the_same_network(one_second):
     assert set(found.seconds.values()) == {1 / 1000}
 
 
+def test_steps_for_torch_compare_a_step_with_a_step(one_second, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch_steps, "LAYERS", 3)
+    assert BY_NAME["torch-alice-quick"].measure(TINY).seconds == {"Alice": 1.0, "Adam": 1.0}
+    for quick_steps, evaluations in ((torch_steps.NEVER, 4), (torch_steps.CYCLE - 1, 6)):
+        step = torch_steps.alice(torch, 1000, "cpu", quick_steps)
+        optimizer = step.func.__self__
+        assert optimizer.steps == torch_steps.WARM_UP
+        assert not any(optimizer.is_full_step(k) for k in (3, 5, 6, 7))
+        assert all(tensor.any() for state in optimizer.state.values() for tensor in state.values())
+        before, spent = [known.clone() for known in optimizer.param_groups[0]["params"]], optimizer.evaluations
+        for _ in range(torch_steps.CYCLE):
+            step()
+        assert optimizer.evaluations - spent == evaluations
+        after = optimizer.param_groups[0]["params"]
+        assert all((one != other).any() for one, other in zip(before, after, strict=True))
+        assert len(after) == 6
+
+
+def test_steps_on_a_gpu_are_measured_where_there_is_one(one_second, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(NotMeasured, match="no GPU that PyTorch can use"):
+        BY_NAME["torch-alice-gpu"].measure(TINY)
+
+
 def test_rows_say_that_torch_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("mlp-64", "alice-quick-adam", "alice-quick-step-adam"):
+    for name in ("mlp-64", "alice-quick-adam", "alice-quick-step-adam", "torch-alice-quick", "torch-alice-gpu"):
         result = command.measured(BY_NAME[name], TINY)
         assert result.found is None
         assert "PyTorch is missing: pip install '.[torch]'" in result.reason

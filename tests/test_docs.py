@@ -42,6 +42,22 @@ def test_the_example_of_the_study_says_what_the_page_says(capsys):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
+def test_the_page_on_pytorch_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for example in examples("torch.md"):
+        exec(compile(example, "torch.md", "exec"), namespace)
+    loss, *printed = capsys.readouterr().out.splitlines()
+    assert float(loss) < 1
+    assert namespace["found"].verdict == ("glass", "smooth")
+    shown = [line.split() for line in (DOCS / "torch.md").read_text("utf-8").splitlines()]
+    assert all(line.split() in shown for line in (*printed[:4], *printed[6:10]))  # all but the numbers
+    assert [line.split(":")[0] for line in printed[10:]] == list(namespace["found"].groups)
+    assert (tmp_path / "profile.png").is_file()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 def test_the_example_of_the_page_on_scikit_learn_learns_and_finds_glass(capsys):
     (example,) = examples("sklearn.md")
     exec(compile(example, "sklearn.md", "exec"), {})
@@ -51,4 +67,5 @@ def test_the_example_of_the_page_on_scikit_learn_learns_and_finds_glass(capsys):
 
 
 def test_every_page_with_python_is_tested():
-    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == {"training.md", "study.md", "sklearn.md"}
+    pages = {"training.md", "study.md", "torch.md", "jax.md", "sklearn.md"}  # jax.md runs elsewhere
+    assert {page.name for page in DOCS.glob("*.md") if examples(page.name)} == pages

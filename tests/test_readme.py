@@ -66,6 +66,15 @@ def test_a_network_is_pruned_tuned_and_rounded(capsys):
     assert namespace["allocation"].size <= 5 * 8832
 
 
+def test_a_torch_model_is_trained_and_measured(capsys):
+    pytest.importorskip("torch")
+    losses = run(EXAMPLES[4])["losses"]
+    assert losses[-1] < losses[0] / 3
+    printed = capsys.readouterr().out
+    assert printed.startswith("loss 2.")
+    assert "glass: the gradient jumps at boundaries" in printed
+
+
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes long in plain Python")
 def test_the_commands_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     from glasscurv.cli.app import run as command
@@ -85,7 +94,7 @@ def test_the_commands_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
 
 
 def test_there_is_no_example_without_a_test():
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
 def test_each_command_is_one_line_that_makes_its_own_environment():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,26 +28,6 @@ from glasscurv.cli.output import (
 )
 from glasscurv.cli.training import Training
 from glasscurv.data import Split
-
-MEANINGS = {
-    "glass": "the gradient jumps at boundaries",
-    "mixed": "glass gives way to a smooth loss at these lengths",
-    "kinks": "the gradient bends at boundaries but does not jump, or little glass lies in a smooth loss",
-    "smooth": "the loss bends smoothly at these lengths",
-    "none": "no bend exceeds rounding: the loss is quadratic or flat, or --length too short",
-    "unclear": "too few boundaries are met: more --samples, --rows or --length may tell",
-}
-
-COLUMNS = {
-    "layer": "layer",
-    "parameters": "size",
-    "glass_density": "density\n(g²/l)",
-    "hessian_abs": "|Hz|\n(g/l)",
-    "hessian_rms": "rms Hz\n(g/l)",
-    "hessian_diagonal": "diagonal\n(g/l)",
-    "exponent": "exponent",
-    "glass_share": "share\n(%)",
-}
 
 NOT_OF_TRAINING = (
     "checkpoint", "data", "labels", "validation", "length", "samples", "rows", "seed", "plot", "as_json", "quiet",
@@ -124,7 +104,7 @@ def profile(
     with saves_nothing(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         random = gc.comparison.trials.streams(seed).directions
         found = gc.curvature_profile(gradient, theta, network.groups, length, samples, rng=random)
-        found = _above_rounding(found, gradient(theta), network)
+        found = gc.curvature.profile.above_rounding(found, gradient(theta), network.groups)
     if as_json:
         print_json(_record(found, network, len(X)))
     else:
@@ -139,29 +119,6 @@ def _check_checkpoint(context: typer.Context, path: Path) -> None:
     check_readable(path, "the checkpoint")
     if given := options.given(context, but=NOT_OF_TRAINING):
         raise ValueError(f"{given[0]} is for training, and the checkpoint holds a trained network")
-
-
-def _above_rounding(found: gc.CurvatureProfile, gradient: FloatArray, network: gc.MLP) -> gc.CurvatureProfile:
-    """Replace by nan what rounding of the gradient explains, as where the exponent is fitted."""
-    eps = np.finfo(gradient.dtype).eps
-    squares = [np.mean(np.square(gradient[part], dtype=np.float64)) for part in network.groups.values()]
-    floor = 16 * eps**2 * np.array(squares)
-    # The mean squares of the second and first differences are about ρσ/2 and h²σ².
-    glass = found.glass_density * found.length / 2 > floor
-    hessian = (found.hessian_rms * found.length) ** 2 > floor
-    verdict = [
-        "none" if np.isnan(exponent) and not above else word
-        for word, exponent, above in zip(found.verdict, found.exponent, glass, strict=True)
-    ]
-    return replace(
-        found,
-        verdict=tuple(verdict),
-        glass_density=np.where(glass, found.glass_density, np.nan),
-        glass_share=np.where(glass, found.glass_share, np.nan),
-        hessian_abs=np.where(hessian, found.hessian_abs, np.nan),
-        hessian_rms=np.where(hessian, found.hessian_rms, np.nan),
-        hessian_diagonal=np.where(hessian, found.hessian_diagonal, np.nan),
-    )
 
 
 def _trained(chosen: Training, progress: bool) -> tuple[gc.MLP, Any, Split]:
@@ -189,12 +146,13 @@ def _record(found: gc.CurvatureProfile, network: gc.MLP, rows: int) -> dict[str,
 
 
 def _print(found: gc.CurvatureProfile, network: gc.MLP, rows: int) -> None:
+    wording = gc.curvature.profile
     widths = "-".join(map(str, network.layers))
     print_text(
         f"{widths} {network.activation.name} network on {count(rows, 'row')}, movements of length {found.length:g}, "
         f"{count(found.evaluations, 'gradient')}"
     )
-    table = make_table(COLUMNS)
+    table = make_table(wording.COLUMNS)
     for k, group in enumerate(found.groups):
         measures = (found.glass_density, found.hessian_abs, found.hessian_rms, found.hessian_diagonal)
         table.add_row(
@@ -205,12 +163,10 @@ def _print(found: gc.CurvatureProfile, network: gc.MLP, rows: int) -> None:
             number(100 * found.glass_share[k], digits=3),
         )
     print_table(table)
-    print_text(
-        "g²/l is gradient² per length, g/l gradient per length; the share is that of the bend beyond the Hessian."
-    )
+    print_text(wording.UNITS)
     print("Where is it glass?")
     for k, (group, verdict) in enumerate(zip(found.groups, found.verdict, strict=True)):
-        print_text(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {MEANINGS[verdict]}")
+        print_text(f"  {group}: {verdict}, exponent {_exponent(found, k)}: {wording.MEANINGS[verdict]}")
 
 
 def _exponent(found: gc.CurvatureProfile, k: int) -> str:

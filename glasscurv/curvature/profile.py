@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,31 @@ SPREAD = 4.0
 
 LARGE_ERROR = 0.5
 """An exponent with a larger standard error cannot tell its neighbours 1, 3 and 4 apart."""
+
+MEANINGS = {
+    "glass": "the gradient jumps at boundaries",
+    "mixed": "glass gives way to a smooth loss at these lengths",
+    "kinks": "the gradient bends at boundaries but does not jump, or little glass lies in a smooth loss",
+    "smooth": "the loss bends smoothly at these lengths",
+    "none": "no bend exceeds rounding: the loss is quadratic or flat, or the length too short",
+    "unclear": "too few boundaries are met: more samples, more rows or a greater length may tell",
+}
+"""What each verdict says."""
+
+COLUMNS = {
+    "layer": "layer",
+    "parameters": "size",
+    "glass_density": "density\n(g²/l)",
+    "hessian_abs": "|Hz|\n(g/l)",
+    "hessian_rms": "rms Hz\n(g/l)",
+    "hessian_diagonal": "diagonal\n(g/l)",
+    "exponent": "exponent",
+    "glass_share": "share\n(%)",
+}
+"""Headings of a table of a profile."""
+
+UNITS = "g²/l is gradient² per length, g/l gradient per length; the share is that of the bend beyond the Hessian."
+"""How to read a table of a profile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +200,29 @@ def curvature_profile(
         verdict=tuple(_verdict(fit, name) for name in parts),
         length=sigma,
         evaluations=estimate.evaluations + fit.evaluations,
+    )
+
+
+def above_rounding(profile: CurvatureProfile, gradient: FloatArray, groups: Groups) -> CurvatureProfile:
+    """Replace by nan what rounding explains, as where the exponent is fitted; `gradient` (n,) is that at the centre."""
+    eps = np.finfo(gradient.dtype).eps
+    squares = [np.mean(np.square(gradient[part], dtype=np.float64)) for part in groups.values()]
+    floor = 16 * eps**2 * np.array(squares)
+    # The mean squares of the second and first differences are about ρσ/2 and h²σ².
+    glass = profile.glass_density * profile.length / 2 > floor
+    hessian = (profile.hessian_rms * profile.length) ** 2 > floor
+    verdict = [
+        "none" if np.isnan(exponent) and not above else word
+        for word, exponent, above in zip(profile.verdict, profile.exponent, glass, strict=True)
+    ]
+    return replace(
+        profile,
+        verdict=tuple(verdict),
+        glass_density=np.where(glass, profile.glass_density, np.nan),
+        glass_share=np.where(glass, profile.glass_share, np.nan),
+        hessian_abs=np.where(hessian, profile.hessian_abs, np.nan),
+        hessian_rms=np.where(hessian, profile.hessian_rms, np.nan),
+        hessian_diagonal=np.where(hessian, profile.hessian_diagonal, np.nan),
     )
 
 

@@ -46,12 +46,12 @@ def test_images_train_and_the_figure_is_drawn(process, here):
     assert len((here / "curves.csv").read_text().splitlines()) == 31
 
 
-def test_a_run_that_is_resumed_ends_as_if_uninterrupted(process, here):
-    run = ("train", "--data", "spirals", "--layers", "16,16", "--batch-size", 50, "--seed", 3, "--json", "--quiet")
-    whole = json.loads(process(*run, "--epochs", 4)[1])
-    status, _, err = process(*run, "--epochs", 2, "--checkpoint", "run.ckpt")
+def test_a_run_that_is_resumed_ends_as_if_uninterrupted(process, record, here):
+    run = ("train", "--data", "spirals", "--layers", "16,16", "--batch-size", 50, "--seed", 3)
+    whole = record(*run, "--epochs", 4)
+    status, _, err = process(*run, "--epochs", 2, "--checkpoint", "run.ckpt", "--quiet")
     assert status == 0, err
-    resumed = json.loads(process(*run, "--epochs", 4, "--checkpoint", "run.ckpt", "--resume")[1])
+    resumed = json.loads(process(*run, "--epochs", 4, "--checkpoint", "run.ckpt", "--resume", "--json", "--quiet")[1])
     for name in ("loss", "validation_loss", "validation_accuracy", "evaluations", "steps"):
         assert resumed[name] == whole[name]
     status, out, err = process("profile", "run.ckpt", "--data", "spirals", "--plot", "profile.svg")

@@ -11,8 +11,12 @@ from tests.statistics import assert_mean_is
 def gradient_with_jumps(positions, sizes):
     """One parameter: the sum of the jumps to the left of θ."""
     order = np.argsort(positions)
-    sorted_positions, sums = positions[order], np.concatenate([[0.0], np.cumsum(sizes[order])])
-    return lambda theta: sums[np.searchsorted(sorted_positions, theta)]
+    return gradient_with_sorted_jumps(positions[order], sizes[order])
+
+
+def gradient_with_sorted_jumps(positions, sizes):
+    sums = np.concatenate([[0.0], np.cumsum(sizes)])
+    return lambda theta: sums[positions.searchsorted(theta)]
 
 
 @pytest.mark.parametrize("crossings", [0.02, 0.3, 3, 30, 300])
@@ -29,7 +33,9 @@ def test_interval_covers_where_it_is_valid(crossings):
         jumps = rng.poisson(crossings * 2 * samples)
         # A boundary is met in proportion to |a·u|: the normal a·u of those that are met is Rayleigh distributed.
         sizes = rng.standard_normal(jumps) * rng.rayleigh(size=jumps)
-        gradient = gradient_with_jumps(rng.uniform(-1, 1, jumps), sizes)
+        # Uniform positions in order: a Poisson process, given its end. To sort them would take longer.
+        times = np.cumsum(rng.standard_exponential(jumps + 1))
+        gradient = gradient_with_sorted_jumps(2 * times[:-1] / times[-1] - 1, sizes)
         found = gc.directional_density(gradient, [0.0], [1.0], length=1.0, samples=samples)
         low, high = found.interval(0.95)
         covered[k], valid[k] = low <= 2 * crossings * samples <= high, found.valid
@@ -70,11 +76,11 @@ def test_density_is_that_of_random_hinges():
 def test_matrix_is_that_of_random_hinges():
     """The Hessian, large as it is, does not enter; R is not symmetric."""
     rng = np.random.default_rng(42)
-    toy = gc.RandomHinges(3, 40, half_width=6.0, normals=rng.standard_normal((40, 3)) * [1, 2, 0.5], rng=rng)
+    toy = gc.RandomHinges(3, 400, half_width=6.0, normals=rng.standard_normal((400, 3)) * [1, 2, 0.5], rng=rng)
     quadratic = gc.Quadratic([[30.0, 10.0, 0], [10.0, -20.0, 0], [0, 0, 5.0]])
     found = [
         gc.glass_density_matrix((toy.redraw(rng) + quadratic).gradient, np.zeros(3), 1.0, samples=3)
-        for _ in range(8_000)
+        for _ in range(1500)
     ]
     assert_mean_is(np.array(found), toy.density_matrix(), resolution=0.5)
 

@@ -189,16 +189,19 @@ def landscapes(crossings, n, rng):
     return toy, np.mean([toy.density(z) for z in signs], axis=0)
 
 
-@pytest.mark.parametrize(("crossings", "count"), [(0.3, 500), (3, 500), (30, 2000), (300, 2000)])
+@pytest.mark.parametrize(("crossings", "count"), [(0.3, 500), (3, 500), (30, 700), (300, 700)])
 def test_interval_covers_and_says_where_it_does_not(crossings, count):
-    """Nominal 95 %. With 2000 landscapes and a true 95 % the bounds lie 4.1 standard deviations away."""
+    """Nominal 95 %. The intervals of a landscape's three coordinates cover independently of each other, as measured.
+
+    With 700 landscapes and a true 95 % the bounds lie 4.2 standard deviations away.
+    """
     rng = np.random.default_rng(round(10 * crossings))
     toy, exact = landscapes(crossings, 3, rng)
-    covered, valid = np.empty((2, count), bool)
+    covered, valid = np.empty((count, 3), bool), np.empty(count, bool)
     for k in range(count):
         estimate = gc.estimate_curvature(toy.redraw(rng).gradient, np.zeros(3), 1.0, rng=rng, second_length=1 / 30)
-        low, high = estimate.glass_density_interval(0.95)[:, 0]
-        covered[k], valid[k] = low <= exact[0] <= high, estimate.dense
+        low, high = estimate.glass_density_interval(0.95)
+        covered[k], valid[k] = (low <= exact) & (exact <= high), estimate.dense
     if crossings < 30:
         # One boundary that happens to lie next to the centre looks like many: a false claim now and then.
         assert valid.mean() < (0.03 if crossings < 1 else 0.12)
@@ -210,15 +213,19 @@ def test_interval_covers_and_says_where_it_does_not(crossings, count):
 
 
 def test_the_same_interval_covers_for_many_parameters_and_any_nodes():
-    """Directions of 100 coordinates count as orthogonal; bounds as above, for 1000 landscapes of two coordinates."""
+    """Directions of 100 coordinates count as orthogonal.
+
+    The variance of a landscape's coverage is, as measured, 1.1 times that of 100 independent intervals: with 60
+    landscapes and a true 95 % the bounds lie 6.8 standard deviations away.
+    """
     rng = np.random.default_rng(36)
     n, covered = 100, []
     toy = gc.RandomHinges(n, 2000, half_width=60.0, rng=rng)
     exact = np.mean([toy.density(gc.Rademacher().sample(n, rng)) for _ in range(2000)], axis=0)
-    for _ in range(1000):
+    for _ in range(60):
         estimate = gc.estimate_curvature(toy.redraw(rng).gradient, np.zeros(n), 1.0, 6, (-2, -1, 0, 1, 2), rng=rng)
         low, high = estimate.glass_density_interval(0.95)
-        covered.append(((low <= exact) & (exact <= high))[:2])
+        covered.append((low <= exact) & (exact <= high))
     assert estimate.chi_square_weights.shape == (1, 18)
     assert estimate.dense is None
     assert 0.93 <= np.mean(covered) <= 0.97
@@ -259,7 +266,7 @@ def test_crossings_are_counted_where_perturbations_are_silent_often_enough():
     toy, _ = landscapes(20, 6, rng)
     found = [
         gc.estimate_curvature(toy.redraw(rng).gradient, np.zeros(6), 1.0, 8, rng=rng, second_length=0.02)
-        for _ in range(2000)
+        for _ in range(1000)
     ]
     # exp(−2 N σ₂/σ), averaged before the logarithm: 0.449 silent at σ₂ on average.
     silent = np.array([np.exp(-2 * estimate.diagnostics.crossings * 0.02) for estimate in found])

@@ -151,11 +151,9 @@ def test_the_numbers_do_not_depend_on_the_workers():
 
 
 def test_list_and_a_real_check_from_the_command_line(tmp_path):
-    listing = subprocess.run(
-        [sys.executable, "-m", "paper_checks", "--list"], capture_output=True, text=True, check=True
-    )
+    listing = invoke("--list").output
     for name in CHECKS:
-        assert name in listing.stdout
+        assert name in listing
     options = ["--only", "nesterov", "--report", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "paper_checks", *options], capture_output=True, check=True)
     assert (tmp_path / "figures" / "nesterov.svg").stat().st_size > 0

@@ -3,6 +3,14 @@
 from glasscurv.integrations._extras import needed
 
 with needed("torch", "torch"):
-    from glasscurv.integrations.torch.replay import KeptBuffers, RandomState
+    from glasscurv.integrations.torch.alice import Alice
+    from glasscurv.integrations.torch.functions import GradientFunction, gradient_function
+    from glasscurv.integrations.torch.profile import ModelProfile, profile
 
-__all__ = ["KeptBuffers", "RandomState"]
+__all__ = [
+    "Alice",
+    "GradientFunction",
+    "ModelProfile",
+    "gradient_function",
+    "profile",
+]

@@ -11,9 +11,9 @@ from tests.paper_checks.breaks.common import (
     wrong_loss_constant,
 )
 
-
-def relu_alone(break_it, layers=(1,)):
-    return looking_at(hessian_error, break_it, SLOPES=(0.0,), KINKED_LAYERS=layers)
+relu_alone = partial(looking_at, hessian_error, SLOPES=(0.0,))
+# Single jumps and smooth layers: the models of a few lines of one layer say nothing.
+no_models = partial(relu_alone, KINKED_LAYERS=(1,), LINES=10, _models=lambda lines: [])
 
 
 def larger_signals(monkeypatch):
@@ -21,11 +21,11 @@ def larger_signals(monkeypatch):
 
 
 BREAKS = {
-    "loss constant c 50 % too large": relu_alone(partial(wrong_loss_constant, factor=1.5), layers=(1, 2)),
-    "loss constant c 50 % too small": relu_alone(partial(wrong_loss_constant, factor=0.5), layers=(1, 2)),
-    "Hessian-vector product 10 % too large": relu_alone(partial(wrong_hessian_vector, factor=1.1)),
-    "Hessian-vector product 10 % too small": relu_alone(partial(wrong_hessian_vector, factor=0.9)),
-    "signals at the boundaries 10 % too large": relu_alone(larger_signals),
-    "every other boundary missed": relu_alone(missed_boundaries),
-    "tanh with a kink": relu_alone(kinked_tanh),
+    "loss constant c 50 % too large": relu_alone(partial(wrong_loss_constant, factor=1.5)),
+    "loss constant c 50 % too small": relu_alone(partial(wrong_loss_constant, factor=0.5)),
+    "Hessian-vector product 10 % too large": no_models(partial(wrong_hessian_vector, factor=1.1)),
+    "Hessian-vector product 10 % too small": no_models(partial(wrong_hessian_vector, factor=0.9)),
+    "signals at the boundaries 10 % too large": no_models(larger_signals),
+    "every other boundary missed": no_models(missed_boundaries),
+    "tanh with a kink": no_models(kinked_tanh),
 }

@@ -1,16 +1,10 @@
 from functools import partial
 
-import numpy as np
-
 import glasscurv as gc
 from paper_checks import pruning
 from tests.paper_checks.breaks.common import looking_at, wrong_density_matrix
 
 on_hinges = partial(looking_at, pruning, NETWORKS=0)
-
-
-def at_a_minimum(break_it):
-    return looking_at(pruning, break_it, _on_hinges=lambda count, rng: [], _training=lambda theta, task, rng: None)
 
 
 def wrong_constant(monkeypatch, factor):
@@ -28,22 +22,11 @@ def wrong_saliency(monkeypatch, gradient=1.0, hessian=1.0):
     monkeypatch.setattr(gc.compression, "pruning_saliency", broken)
 
 
-def square_for_power(monkeypatch):
-    """|θ|² in the glass term, like in the Hessian's, for |θ|^{3/2}."""
-    exact = gc.compression.pruning_saliency
-
-    def broken(theta, *arguments, **options):
-        found = exact(theta, *arguments, **options)
-        return found * np.sqrt(abs(theta)) if options.get("terms") == "glass" else found
-
-    monkeypatch.setattr(gc.compression, "pruning_saliency", broken)
-
-
 BREAKS = {
     "loss constant c 10 % too large": on_hinges(partial(wrong_constant, factor=1.1)),
     "loss constant c 10 % too small": on_hinges(partial(wrong_constant, factor=0.9)),
     "density matrix 25 % too large": on_hinges(partial(wrong_density_matrix, factor=1.25)),
     "Hessian's term twice as large": on_hinges(partial(wrong_saliency, hessian=2.0)),
     "Hessian's term dropped": on_hinges(partial(wrong_saliency, hessian=0.0)),
-    "gradient of the wrong sign": on_hinges(partial(wrong_saliency, gradient=-1.0)),
+    "gradient of the wrong sign": on_hinges(partial(wrong_saliency, gradient=-1.0), LANDSCAPES=400),
 }

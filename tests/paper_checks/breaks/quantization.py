@@ -68,8 +68,10 @@ BREAKS = {
     "step of the grid 10 % too small": on_hinges(partial(wrong_change, step=0.9)),
     "density matrix 25 % too large": on_hinges(partial(wrong_density_matrix, factor=1.25)),
     "(8a) in the place of (8b)": on_hinges(partial(one_model_for_another, given="independent", used="coordinate")),
-    "Hessian-vector product 10 % too large": on_networks(partial(wrong_hessian_vector, factor=1.1), BITS=(6,)),
-    "gradients along the step half as large": on_networks(partial(wrong_gradients, factor=0.5), BITS=(4,)),
+    "Hessian-vector product 10 % too large": on_networks(
+        partial(wrong_hessian_vector, factor=1.1), BITS=(6,), NETWORKS=8
+    ),
+    "gradients along the step half as large": on_networks(partial(wrong_gradients, factor=0.5), BITS=(4,), NETWORKS=8),
     "gradients at the ends θ ± δ": on_networks(partial(wrong_node, node=1.0), BITS=(2,)),
-    "weights cut off instead of rounded": on_networks(wrong_grid, BITS=(3,)),
+    "weights cut off instead of rounded": on_networks(wrong_grid, BITS=(3,), NETWORKS=8),
 }

@@ -5,10 +5,11 @@ from paper_checks import random_walk
 from tests.paper_checks.breaks.common import smooth_relu, wrong_hessian_vector
 
 
-def less(monkeypatch):
-    """One network at long range and one at short range are enough to notice, and faster."""
+def less(monkeypatch, share=1.0):
+    """One network at long range and one at short range are enough to notice, or a share of them, and faster."""
     kinds = [(1, 200, random_walk.LONG), (2, 30, random_walk.SHORT)]
-    monkeypatch.setattr(random_walk, "NETWORKS", {kind: random_walk.NETWORKS[kind] for kind in kinds})
+    networks = {kind: round(share * random_walk.NETWORKS[kind]) for kind in kinds}
+    monkeypatch.setattr(random_walk, "NETWORKS", networks)
 
 
 def wrong_product(monkeypatch):
@@ -22,12 +23,12 @@ def no_product(monkeypatch):
 
 
 def without_kink(monkeypatch):
-    less(monkeypatch)
+    less(monkeypatch, share=0.1)
     smooth_relu(monkeypatch)
 
 
 def positive_signals(monkeypatch):
-    less(monkeypatch)
+    less(monkeypatch, share=0.1)
     draw = gc.RandomHinges._draw
 
     def broken(toy, rng):
