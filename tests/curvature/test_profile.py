@@ -3,6 +3,7 @@ import pytest
 
 import glasscurv as gc
 from glasscurv.constants import GLASS_LOSS_COEFFICIENT
+from glasscurv.curvature.profile import CurvatureProfile, above_rounding
 from tests.statistics import assert_mean_is
 
 
@@ -179,3 +180,31 @@ def test_bad_arguments_are_refused(hinges):
         profile(rng="seed")
     with pytest.raises(gc.NonFiniteError, match="non-finite gradient"):
         profile(gradient=lambda x: x * np.nan)
+
+
+def test_what_rounding_explains_is_nan():
+    """With a gradient of 2 and a length of 1 the floor is (8 eps)²: of ρ/2, and of h²."""
+    floor = (8 * np.finfo(float).eps) ** 2
+    density = np.array([3.0, 3.0, 1.0, 1.0, 1.0]) * floor
+    hessian = np.sqrt(np.array([2.0, 0.5, 2.0, 0.5, 2.0]) * floor)
+    profile = CurvatureProfile(
+        groups=tuple("abcde"),
+        parameters=np.ones(5, np.int64),
+        glass_density=density,
+        hessian_abs=hessian,
+        hessian_rms=hessian,
+        hessian_diagonal=-hessian,
+        glass_share=np.full(5, 0.5),
+        exponent=np.array([1.0, np.nan, np.nan, np.nan, 4.0]),
+        exponent_error=np.zeros(5),
+        verdict=("glass", "unclear", "unclear", "unclear", "smooth"),
+        length=1.0,
+        evaluations=9,
+    )
+    found = above_rounding(profile, np.full(5, 2.0), {name: slice(k, k + 1) for k, name in enumerate("abcde")})
+    assert found.verdict == ("glass", "unclear", "none", "none", "smooth")
+    np.testing.assert_array_equal(found.glass_density, [*density[:2], *[np.nan] * 3])
+    np.testing.assert_array_equal(found.glass_share, [0.5, 0.5, *[np.nan] * 3])
+    bends = np.array([1, np.nan, 1, np.nan, 1])
+    for name in ("hessian_abs", "hessian_rms", "hessian_diagonal"):
+        np.testing.assert_array_equal(getattr(found, name), bends * getattr(profile, name))
