@@ -505,9 +505,12 @@ def _leaves(params: Any) -> list[tuple[Any, Any]]:
 def _checked(params: Any) -> Any:
     """Return `params` if all of it is real floating-point numbers."""
     for path, leaf in _leaves(params):
-        dtype = jnp.result_type(leaf)
-        if not jnp.issubdtype(dtype, jnp.floating):
-            raise TypeError(f"params must be real floating-point arrays, got {dtype}{_at(path)}")
+        # JAX takes the name of a dtype for a dtype; a module may hold names and functions
+        known = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
+        dtype = jnp.result_type(leaf) if known else None
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            got = type(leaf).__name__ if dtype is None else dtype
+            raise TypeError(f"params must be real floating-point arrays, got {got}{_at(path)}")
     return params
 
 
