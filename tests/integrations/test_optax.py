@@ -253,7 +253,8 @@ def compiled():
         return advance(optimizer, params, state, lambda params: FUNCTION(jax.tree.map(lambda p: p + offset, params)))
 
     def start():
-        return parameters(), optimizer.init(parameters())
+        params = parameters()
+        return params, optimizer.init(params)  # which shares no buffer with them, else both could not be donated
 
     return start, step
 
@@ -371,6 +372,11 @@ def test_the_value_is_the_loss_at_the_look_ahead_point():
         params, state = advance(optimizer, params, state, bowl)
         assert state.value == expected
     assert not np.array_equal(params, state.lookahead)
+
+
+def test_l1_pushes_zeros_down():
+    _, state = run(alice(0.1, l1=0.25), jnp.array([0.0, -1.0, 1.0, 0.0]), bowl, 1)
+    np.testing.assert_array_equal(state.gradient, [0.25, -2.25, 2.25, 0.25])
 
 
 # Precision
