@@ -723,6 +723,11 @@ def test_a_gradient_function_keeps_float32_and_is_compiled_once():
     assert estimate.gradient.dtype == np.float32
 
 
+def test_a_leaf_without_numbers_is_no_group():
+    params = {"a": np.ones(2, np.float32), "b": np.ones(0, np.float32)}
+    assert gradient_function(kinked, params).groups == {"a": slice(0, 2)}
+
+
 def test_a_gradient_function_refuses_what_it_cannot_be():
     with pytest.raises(TypeError, match="loss must be callable, got int"):
         gradient_function(3, jnp.ones(2))
