@@ -252,30 +252,26 @@ class _Alice:
         )
 
         weight, moment_weight = (jnp.minimum(beta, plain_mean) for beta in self.betas)
+
+        def kept(old: jax.Array, new: jax.Array, weight: Any) -> jax.Array:
+            # chosen here, not at the end: what the step is computed from is then what is stored, and computed once
+            return jnp.where(sound, _average(old, new, weight), old)
+
         gradient = jax.tree.map(
-            lambda old, g, nu: _average(old, self._regularised(g, nu), weight),
-            state.gradient,
-            gradients,
-            state.lookahead,
+            lambda old, g, nu: kept(old, self._regularised(g, nu), weight), state.gradient, gradients, state.lookahead
         )
-        second_moment = jax.tree.map(lambda old, g: _average(old, g * g, moment_weight), state.second_moment, gradients)
+        second_moment = jax.tree.map(lambda old, g: kept(old, g * g, moment_weight), state.second_moment, gradients)
 
         bounds = self._bounds(rate, state.first_rate)
         displacements = jax.tree.map(partial(self._displacement, bounds), gradient, second_moment, curvature, density)
-        moving = step > self._warm_up
+        moving = sound & (step > self._warm_up)
         lookahead = jax.tree.map(
             lambda nu, mu, delta: jnp.where(moving, _like(nu, mu) + _like(nu, self.lookahead) * delta, nu),
             state.lookahead,
             params,
             displacements,
         )
-
-        new = (lookahead, gradient, second_moment)
-        old = (state.lookahead, state.gradient, state.second_moment)
-        lookahead, gradient, second_moment = jax.tree.map(partial(jnp.where, sound), new, old)
-        changes = jax.tree.map(
-            lambda delta: jnp.where(sound & moving, _like(delta, self._fraction) * delta, 0), displacements
-        )
+        changes = jax.tree.map(lambda delta: jnp.where(moving, _like(delta, self._fraction) * delta, 0), displacements)
         return changes, AliceState(
             count=call,
             key=state.key,
@@ -360,30 +356,32 @@ class _Alice:
         curvature: jax.Array,
         density: jax.Array,
     ) -> jax.Array:
-        """Section 8, step 3: the step δ of equation (11) within the bounds of section 6."""
-        like, largest = partial(_like, gradient), float(np.finfo(gradient.dtype).max)
-        eps, slope = like(self.eps), abs(gradient)
-        if self.hessian == "zero":
-            hessian = jnp.zeros_like(curvature)
-        else:
-            hessian = jnp.sqrt(curvature) if self.hessian == "rms" else abs(curvature)
-        # D = (|g| + ε)(h* + ε), as in `model_curvature` of the core, but with two roots, whose product cannot overflow
-        shifted = slope + eps
-        half = 0.5 * GLASS_STEP_COEFFICIENT * density if self.glass else jnp.zeros_like(density)
-        mixed = jnp.minimum(half + hessian * shifted, largest)
-        divisor = half + mixed + 2 * jnp.sqrt(half) * jnp.sqrt(mixed) + eps * shifted
-        length = slope * (shifted / jnp.where(divisor > 0, divisor, 1))
+        """Section 8, step 3: δ = −G / clamp(h* + ε, U/lr_max, U/lr_min), of equation (11) and section 6, U the unit.
 
-        if self.limiter == "fixed":
-            unit = jnp.ones_like(slope)
-        elif self.limiter == "sgdm":
-            unit = slope
+        With b = aρ/2 and m = b + h(|G| + ε), h* = (√b + √m)²/(|G| + ε): roots before products, so nothing overflows
+        but an h* that is too large itself, and nothing cancels. No divisor is below ε, so no step is a nan.
+        """
+        like, number = partial(_like, gradient), np.finfo(gradient.dtype)
+        eps = jnp.maximum(like(self.eps), float(number.tiny))  # a smaller one would be 0 in float32
+        slope = abs(gradient)
+        shifted = slope + eps
+        if self.hessian == "zero":
+            mixed = jnp.zeros_like(shifted)
         else:
-            scale = jnp.sqrt(second_moment) + eps
-            unit = jnp.minimum(slope / jnp.where(scale > 0, scale, 1), largest)
-        lower, upper = (jnp.minimum(like(bound) * unit, largest) for bound in bounds)
-        length = jnp.where(length < upper, jnp.maximum(length, lower), upper)  # a nan becomes the upper bound
-        return jnp.where(gradient > 0, -length, length)
+            mixed = (jnp.sqrt(curvature) if self.hessian == "rms" else abs(curvature)) * shifted
+        if self.glass:
+            half = 0.5 * GLASS_STEP_COEFFICIENT * density
+            root = jnp.sqrt(half) + jnp.sqrt(half + mixed)
+            mixed = root * root
+        divisor = mixed / shifted + eps
+
+        lower, upper = (like(bound) for bound in bounds)
+        if self.limiter == "fixed":
+            length = jnp.clip(slope / divisor, lower, upper)
+            return jnp.where(gradient > 0, -length, length)
+        unit = jnp.sqrt(second_moment) + eps if self.limiter == "adam" else jnp.ones_like(slope)
+        delta = -gradient / jnp.clip(divisor, unit * (1 / upper), unit * (1 / lower))
+        return jnp.clip(delta, -float(number.max), float(number.max))
 
 
 class GradientFunction:
@@ -507,9 +505,12 @@ def _leaves(params: Any) -> list[tuple[Any, Any]]:
 def _checked(params: Any) -> Any:
     """Return `params` if all of it is real floating-point numbers."""
     for path, leaf in _leaves(params):
-        dtype = jnp.result_type(leaf)
-        if not jnp.issubdtype(dtype, jnp.floating):
-            raise TypeError(f"params must be real floating-point arrays, got {dtype}{_at(path)}")
+        # JAX takes the name of a dtype for a dtype; a module may hold names and functions
+        known = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
+        dtype = jnp.result_type(leaf) if known else None
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            got = type(leaf).__name__ if dtype is None else dtype
+            raise TypeError(f"params must be real floating-point arrays, got {got}{_at(path)}")
     return params
 
 
