@@ -5,6 +5,7 @@ Names are those of the table in `glasscurv.optimizers.alice`; every state is a p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -408,7 +409,11 @@ class GradientFunction:
         vector(self.theta, "params")
         self.groups = _groups(params)
         self._unravel = unravel
+        self._process = os.getpid()
         self._value_and_grad = jax.jit(jax.value_and_grad(lambda theta: loss(unravel(theta))))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _process=os.getpid())  # what was sent to another process is at home there
 
     def __call__(self, theta: ArrayLike) -> FloatArray:
         """Return the gradient, shape (n,), at `theta` of shape (n,)."""
@@ -416,6 +421,8 @@ class GradientFunction:
 
     def value_and_grad(self, theta: ArrayLike) -> tuple[float, FloatArray]:
         """Return the loss and its gradient, shape (n,), at `theta` of shape (n,)."""
+        if os.getpid() != self._process:  # compiled code would wait for threads that the fork left behind
+            raise RuntimeError("JAX does not survive a fork: use threads, workers=ThreadPoolExecutor().map")
         value, gradient = self._value_and_grad(self._flat(theta))
         return float(value), np.array(gradient)
 
@@ -447,6 +454,8 @@ def gradient_function(loss: Callable[[Any], jax.Array], params: Any) -> Gradient
     ------
     ValueError, TypeError
         `loss` cannot be called, or `params` are not finite float32 or float64 arrays.
+    RuntimeError
+        The function is called in a process that was forked after it was made.
 
     Notes
     -----

@@ -1,3 +1,4 @@
+import copy
 import math
 import re
 from functools import partial
@@ -727,6 +728,15 @@ def test_a_gradient_function_refuses_what_it_cannot_be():
     for refusing in (f, f.unflatten, f.value_and_grad):
         with pytest.raises(ValueError, match=r"theta must have shape \(8,\), got \(9,\)"):
             refusing(np.ones(9))
+
+
+def test_a_gradient_function_refuses_a_forked_process(monkeypatch):
+    f = gradient_function(kinked, parameters())
+    expected = f(f.theta)
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(RuntimeError, match=r"JAX does not survive a fork: use threads, workers=ThreadPoolExecutor"):
+        f(f.theta)
+    assert np.array_equal(copy.copy(f)(f.theta), expected)  # as it arrives in a process that it was sent to
 
 
 # The documentation
