@@ -277,15 +277,12 @@ class Alice(torch.optim.Optimizer):
                 with KeptBuffers(self._modules, after_errors=True) as kept:
                     if full:
                         self._draw(parts)
-                        with KeptBuffers(self._modules):
-                            evaluate(1)
+                        for sign in (1, -1):
+                            evaluate(sign)
                             for part in parts:
-                                part.plus = part.gradients
+                                part.perturbed.append(part.gradients)
                             random_state.restore()
-                            evaluate(-1)
-                            for part in parts:
-                                part.minus = part.gradients
-                            random_state.restore()
+                            kept.restore()
                     loss = evaluate(0)
                     if scaler is not None:
                         self._unscale(parts, scaler, excesses)
@@ -412,7 +409,7 @@ class Alice(torch.optim.Optimizer):
         """Note on each device the first step with an excess, and let the host know when it can."""
         for device, excess in excesses.items():
             if device not in self._noted:
-                pinned = torch.zeros((), dtype=torch.int64, pin_memory=device.type == "cuda")
+                pinned = torch.zeros((), dtype=torch.int64, device="cpu", pin_memory=device.type == "cuda")
                 self._noted[device] = torch.zeros_like(pinned, device=device), pinned
             first, seen = self._noted[device]
             first.copy_(torch.where(excess & (first == 0), self.steps + 1, first))
@@ -449,8 +446,7 @@ class _Part:
         self.lookahead: list[Tensor] = []
         self.averages: Averages = ([], [], [], [])
         self.gradients: list[Tensor] = []
-        self.plus: list[Tensor] = []
-        self.minus: list[Tensor] = []
+        self.perturbed: list[list[Tensor]] = []
         self.direction: list[Tensor] = []
 
     def add(self, parameter: Tensor, state: dict[str, Tensor]) -> None:
@@ -525,7 +521,7 @@ class _Part:
     def update(self) -> None:
         """Refresh the state and bring the parameters to the centre."""
         if self.direction:
-            measure(self.rule, self.plus, self.minus, self.gradients, self.direction, *self.averages[2:])
+            measure(self.rule, *self.perturbed, self.gradients, self.direction, *self.averages[2:])
         update(self.rule, self.parameters, self.gradients, self.center, self.lookahead, *self.averages)
 
 

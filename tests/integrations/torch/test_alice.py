@@ -256,6 +256,37 @@ class TestOneStep:
             assert torch.equal(buffer, expected), name
         assert model[1].num_batches_tracked == 1
 
+    def test_evaluations_see_the_same_buffers(self):
+        class Counting(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("calls", torch.zeros(()))
+                self.weight, self.seen = nn.Parameter(torch.ones(2)), []
+
+            def forward(self):
+                self.seen.append(int(self.calls))
+                self.calls += 1
+                return self.weight.square().sum()
+
+        model = Counting()
+        optimizer = Alice(model.parameters(), **FAST, quick_steps=9)
+        for _ in range(6):
+            optimizer.step(lambda: model().backward())
+        assert model.seen == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5]
+
+    def test_the_default_device_does_not_matter(self, monkeypatch):
+        ends = []
+        for default in ("cpu", "meta"):
+            parameter = nn.Parameter(torch.ones(2))
+            optimizer = Alice([parameter], **FAST)
+            parameter.grad = torch.ones(2)
+            monkeypatch.setattr(alice, "looking_waits", lambda device: True)
+            with torch.device(default):
+                for _ in range(6):
+                    optimizer.step(lambda: None)
+            ends.append(parameter.tolist())
+        assert ends[0] == ends[1] != [1.0, 1.0]
+
     def test_the_loss_comes_back_as_it_was_given(self):
         parameter = nn.Parameter(torch.ones(2))
         for loss in (None, object(), torch.ones(3)):
