@@ -726,6 +726,32 @@ class TestGradScaler:
             runs.append((parameter.tolist(), optimizer.steps, optimizer.evaluations))
         assert runs[0] == runs[1]
 
+    def test_clipping_at_the_scaled_bound_is_clipping(self, device):
+        ends = []
+        for enabled in (True, False):
+            parameter, optimizer, scaler = self.make(device, enabled=enabled)
+            inner = self.closure(parameter, optimizer, scaler)
+
+            def closure(parameter=parameter, scaler=scaler, inner=inner):
+                loss = inner()
+                nn.utils.clip_grad_norm_([parameter], 0.5 * scaler.get_scale())
+                return loss
+
+            for _ in range(9):
+                optimizer.step(closure, scaler=scaler)
+                scaler.update()
+            ends.append(parameter.tolist())
+            assert optimizer.state[parameter]["gradient"].norm() < 0.5001
+        np.testing.assert_allclose(*ends, rtol=1e-5)
+
+    def test_gradients_that_the_closure_unscales_are_an_error_that_changes_nothing(self, device):
+        parameter, optimizer, scaler = self.make(device)
+        inner = self.closure(parameter, optimizer, scaler)
+        before = parameter.tolist(), str(optimizer.state_dict())
+        with pytest.raises(RuntimeError, match=r"unscale_\(\) has already been called"):
+            optimizer.step(lambda: (inner(), scaler.unscale_(optimizer)), scaler=scaler)
+        assert (parameter.tolist(), str(optimizer.state_dict())) == before
+
     def test_a_forgotten_update_is_an_error_that_changes_nothing(self, device):
         parameter, optimizer, scaler = self.make(device)
         optimizer.step(self.closure(parameter, optimizer, scaler), scaler=scaler)
