@@ -521,7 +521,8 @@ class _Part:
     def update(self) -> None:
         """Refresh the state and bring the parameters to the centre."""
         if self.direction:
-            measure(self.rule, *self.perturbed, self.gradients, self.direction, *self.averages[2:])
+            plus, minus = self.perturbed
+            measure(self.rule, plus, minus, self.gradients, self.direction, *self.averages[2:])
         update(self.rule, self.parameters, self.gradients, self.center, self.lookahead, *self.averages)
 
 

@@ -404,6 +404,15 @@ class TestParameters:
         assert torch.equal(state["center"], single)  # far below the rounding of the parameter
         assert torch.equal(half, single.to(dtype))
 
+    def test_half_precision_rounds_perturbed_points_once(self):
+        half = nn.Parameter(torch.ones(8, dtype=torch.bfloat16))
+        optimizer = Alice([half], lr=0.003)
+        half.grad, points = torch.zeros_like(half), []
+        for _ in range(2):
+            optimizer.step(lambda: points.append(set(half.tolist())))
+            optimizer.state[half]["lookahead"].fill_(1.003)
+        assert points == [{1.0, 0.99609375}] * 2 + [{1.0}] + [{1.0, 1.0078125}] * 2 + [{1.0}]
+
     def test_a_half_parameter_that_was_changed_is_honoured(self):
         half = nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
         optimizer = Alice([half], lr=1e-5, betas=(0.75, 0.9))
@@ -809,6 +818,17 @@ class TestNumericalTrouble:
             optimizer.load_state_dict(saved)
             optimizer.step(good)
             assert optimizer.steps == 2
+
+    def test_where_looking_waits_the_first_of_several_is_named(self, monkeypatch, device):
+        monkeypatch.setattr(alice, "looking_waits", lambda device: True)
+        parameter = nn.Parameter(torch.ones(3, device=device))
+        optimizer = Alice([parameter], **FAST)
+        with monkeypatch.context() as patch:
+            patch.setattr(optimizer, "_raise_noted", lambda wait: None)  # the host is ahead of the device
+            for call in (0, 1, 1):
+                optimizer.step(self.failing(parameter, call, np.nan))
+        with pytest.raises(gc.NonFiniteError, match=r"gradient at step 2$"):
+            optimizer.state_dict()
 
 
 @pytest.mark.parametrize(
