@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -62,26 +62,31 @@ def recorded(case: str) -> Trajectory:
     return Trajectory(arrays["points"], arrays["evaluations"], arrays["mu"], arrays["state"])
 
 
+def alice_options(case: str) -> dict[str, Any]:
+    """Return the options of a recorded run, the learning rate among them, by the names of the library's Alice."""
+    options = OPTIONS[case]
+    return {
+        "lr": options["lr"],
+        "betas": tuple(options["betas"]),
+        "eps": options["eps"],
+        "l1": options["w1"],
+        "l2": options["w2"],
+        "step_fraction": options["phi"],
+        "lookahead": options["omega"],
+        "limiter": options["limit_method"],
+        "lr_min": options["lr_min"],
+        "lr_max": options["lr_max"],
+        "hessian": options["hess_comp"],
+        "glass": options["grad_glass"],
+        "quick_steps": options["quick_steps"],
+    }
+
+
 def replay(case: str) -> Trajectory:
     """Run the library's Alice on the recorded directions, losses and gradients."""
-    arrays, options = load(case), OPTIONS[case]
-    optimizer = gc.Alice(
-        arrays["theta0"],
-        lr=options["lr"],
-        betas=tuple(options["betas"]),
-        eps=options["eps"],
-        l1=options["w1"],
-        l2=options["w2"],
-        step_fraction=options["phi"],
-        lookahead=options["omega"],
-        limiter=options["limit_method"],
-        lr_min=options["lr_min"],
-        lr_max=options["lr_max"],
-        hessian=options["hess_comp"],
-        glass=options["grad_glass"],
-        quick_steps=options["quick_steps"],
-        distribution=Replayed([signs for signs in arrays["signs"] if signs.any()]),
-    )
+    arrays = load(case)
+    directions = Replayed([signs for signs in arrays["signs"] if signs.any()])
+    optimizer = gc.Alice(arrays["theta0"], **alice_options(case), distribution=directions)
     answers = zip(arrays["losses"], arrays["gradients"], strict=True)
     points: list[Array] = []
 

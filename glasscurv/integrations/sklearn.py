@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -47,7 +48,7 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Iterable[int] = (100,),
+        hidden_layer_sizes: int | Sequence[int] | NDArray[np.integer] = (100,),
         activation: str = "relu",
         *,
         alpha: float = 1e-4,
@@ -171,6 +172,8 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
             self.evaluations_ = 0
         if not (goes_on and incremental):
             self._optimizer, self._order = self._new_optimizer(directions), order
+        elif isinstance(self.theta_, np.memmap):  # joblib maps what processes share into memory, for reading only
+            self._optimizer = copy.deepcopy(self._optimizer)
         rows = min(AUTO if self.batch_size == "auto" else self.batch_size, len(X))
         self._optimizer.lr, self._optimizer.l2 = self.learning_rate_init, self._penalty * self.alpha / rows
         progress = _Progress(self._optimizer, self.tol, self.n_iter_no_change, score, bool(self.verbose))
@@ -217,8 +220,13 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
         number(self.validation_fraction, "validation_fraction", 0, 1, open_low=True, open_high=True)
         if self.n_iter_no_change != math.inf:
             integer(self.n_iter_no_change, "n_iter_no_change", 1)  # type: ignore[arg-type]
+        for name in ("shuffle", "warm_start", "early_stopping", "glass", "curvature_profile"):
+            if not isinstance(value := getattr(self, name), bool | np.bool_):
+                raise TypeError(f"{name} must be True or False, got {value!r}")
         sizes = self.hidden_layer_sizes
-        return integers(sizes if isinstance(sizes, Iterable) else [sizes], "hidden_layer_sizes", 1)
+        if isinstance(sizes, np.ndarray):
+            sizes = sizes.tolist()
+        return integers(sizes if isinstance(sizes, Sequence) else [sizes], "hidden_layer_sizes", 1)
 
     def _check_data(
         self, X: Any, y: Any, goes_on: bool, classes: ArrayLike | None
@@ -255,7 +263,7 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
         X, X_validation, targets, kept = train_test_split(
             X,
             targets,
-            test_size=self.validation_fraction,
+            test_size=float(self.validation_fraction),
             random_state=source,
             stratify=targets if network.loss.name == "cross_entropy" else None,
         )
@@ -347,8 +355,8 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     warm_start : bool
         Whether `fit` goes on from the parameters of the last fit, with a new Alice.
     early_stopping : bool
-        Whether some rows are held out, stratified by class, to stop by their accuracy and keep the parameters of the
-        epoch in which it was best.
+        Whether some rows are held out, stratified by class (at least two rows of each are needed), to stop by their
+        accuracy and keep the parameters of the epoch in which it was best.
     validation_fraction : float
         Part of the rows to hold out, in (0, 1).
     n_iter_no_change : int or inf
@@ -486,9 +494,11 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
             )
         check_classification_targets(y)
         encoder = LabelEncoder().fit(self.classes_ if goes_on else y if classes is None else classes)
-        targets = encoder.transform(y)
+        unknown = np.setdiff1d(y, encoder.classes_)  # `transform` would cut long strings and wrap large integers to fit
+        if unknown.size:
+            raise ValueError(f"y must hold no labels besides {encoder.classes_}, got {unknown}")
         self.classes_ = encoder.classes_
-        return X, targets, len(self.classes_)
+        return X, encoder.transform(y), len(self.classes_)
 
     @staticmethod
     def _score(predicted: NDArray[Any], targets: NDArray[Any]) -> float:
@@ -601,10 +611,8 @@ class _Progress:
         self._l2, self._gathering = optimizer.l2, 1 / (1 - optimizer.betas[0])
         self._tol, self._patience, self._score, self._verbose = tol, patience, score, verbose
         self.losses, self.scores = list[float](), list[float]()
-        self.best, self.best_theta, self.ended = -math.inf, None, False
-        self._stalled = 0
-
-    best_theta: FloatArray | None
+        self.best, self.ended, self._stalled = -math.inf, False, 0
+        self.best_theta: FloatArray | None = None
 
     def __call__(self, record: EpochRecord) -> None:
         loss = record.loss + self._l2 / 2 * float(np.square(record.theta, dtype=np.float64).sum())

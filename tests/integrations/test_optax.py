@@ -16,7 +16,7 @@ import jax.numpy as jnp  # noqa: E402
 import glasscurv as gc  # noqa: E402
 from glasscurv.integrations import optax as module  # noqa: E402
 from glasscurv.integrations.optax import alice, gradient_function  # noqa: E402
-from paper_checks.replays import CASES, OPTIONS, STATE, Replayed, load, replay  # noqa: E402
+from paper_checks.replays import CASES, STATE, alice_options, load, replay
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -97,22 +97,8 @@ def check_the_trajectory(monkeypatch, optimizer, theta0, directions, evaluated, 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_replays_are_those_of_the_core(case, x64, monkeypatch):
-    arrays, recorded = load(case), OPTIONS[case]
-    optimizer = alice(
-        recorded["lr"],
-        betas=tuple(recorded["betas"]),
-        eps=recorded["eps"],
-        l1=recorded["w1"],
-        l2=recorded["w2"],
-        step_fraction=recorded["phi"],
-        lookahead=recorded["omega"],
-        limiter=recorded["limit_method"],
-        lr_min=recorded["lr_min"],
-        lr_max=recorded["lr_max"],
-        hessian=recorded["hess_comp"],
-        glass=recorded["grad_glass"],
-        quick_steps=recorded["quick_steps"],
-    )
+    arrays, options = load(case), alice_options(case)
+    optimizer = alice(options.pop("lr"), **options)
     core = replay(case)
     evaluated = list(zip(core.points, arrays["losses"], arrays["gradients"], strict=True))
     directions = [signs for signs in arrays["signs"] if signs.any()]

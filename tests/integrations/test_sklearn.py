@@ -1,6 +1,7 @@
 import copy
 import pickle
 import signal
+import warnings
 
 import numba
 import numpy as np
@@ -13,7 +14,7 @@ from glasscurv.integrations.sklearn import GlassMLPClassifier, GlassMLPRegressor
 
 pytest.importorskip("sklearn")
 
-from joblib import parallel_config
+from joblib import dump, load, parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.metrics import log_loss
@@ -126,6 +127,7 @@ def test_alpha_weighs_what_it_weighs_in_scikit_learn(kind):
     np.testing.assert_allclose(model.loss_, reference.loss_ * (2 if kind is GlassMLPRegressor else 1), rtol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
 @both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_of_the_inputs_is_that_of_the_network(kind, dtype):
@@ -136,6 +138,9 @@ def test_the_dtype_of_the_inputs_is_that_of_the_network(kind, dtype):
     assert outputs.dtype == dtype
     model.set_params(warm_start=True).fit(X, y)
     assert model.theta_.dtype == dtype
+    if dtype == np.float32:
+        with pytest.raises(ValueError, match=r"Input X contains infinity or a value too large for dtype\('float32'\)"):
+            model.partial_fit(np.full_like(X, 1e50), y)
     assert made(kind).fit(X.astype(np.float16), y).theta_.dtype == np.float64
 
 
@@ -158,6 +163,17 @@ def test_a_random_state_goes_on_from_fit_to_fit():
     source = np.random.RandomState(0)
     first, second = (fitted(GlassMLPClassifier, random_state=source).theta_ for _ in range(2))
     assert (first != second).any()
+
+
+@both
+def test_minibatches_have_200_rows_or_all(kind):
+    X, y = problem(kind, 250)
+    for rows, size in ((250, 200), (70, 70)):
+        auto, plain = (
+            made(kind, batch_size=each, alpha=9.0, max_iter=14).fit(X[:rows], y[:rows]) for each in ("auto", size)
+        )
+        assert auto.theta_.tobytes() == plain.theta_.tobytes()
+        assert auto.evaluations_ == plain.evaluations_
 
 
 # Labels and targets
@@ -267,15 +283,41 @@ def test_not_every_label_must_come_in_the_first_part():
     X, y = problem(GlassMLPClassifier)
     model = made(GlassMLPClassifier).partial_fit(X[y < 2], y[y < 2], classes=[2, 0, 1])
     assert model.classes_.tolist() == [0, 1, 2]
-    model.partial_fit(X, y).partial_fit(X, y, classes=[0, 1, 2])
+    model.partial_fit(X, y).partial_fit(X, y, classes=[2, 0, 1])
     with pytest.raises(ValueError, match=r"classes must be those of the first call, \[0 1 2\], got \[0, 1\]"):
         model.partial_fit(X, y, classes=[0, 1])
-    with pytest.raises(ValueError, match="previously unseen labels"):
+    with pytest.raises(ValueError, match=r"y must hold no labels besides \[0 1 2\], got \[3\]"):
         model.partial_fit(X, y + 1)
     with pytest.raises(ValueError, match="X has 2 features, but GlassMLPClassifier is expecting 3"):
         model.partial_fit(X[:, :2], y)
     with pytest.raises(ValueError, match=r"classes must be given in the first call of partial_fit, got None"):
         made(GlassMLPClassifier).partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("known", "others"),
+    [(np.array(["a", "b"]), np.array(["apple", "banana"])), (np.array([0, 1], np.uint8), np.array([256, 257]))],
+    ids=["cut", "wrapped"],
+)
+def test_other_labels_are_not_made_to_fit(known, others):
+    X, y = problem(GlassMLPClassifier)
+    model = made(GlassMLPClassifier, warm_start=True).fit(X, known[y % 2])
+    for go_on in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="y must hold no labels besides"):
+            go_on(X, others[y % 2])
+
+
+@both
+def test_what_is_mapped_into_memory_goes_on(kind, tmp_path):
+    X, y = problem(kind)
+    model = fitted(kind)
+    dump(model, tmp_path / "model")
+    mapped = load(tmp_path / "model", mmap_mode="r")
+    assert isinstance(mapped.theta_, np.memmap)
+    for _ in range(2):
+        mapped.partial_fit(X, y)
+        model.partial_fit(X, y)
+    assert mapped.theta_.tobytes() == model.theta_.tobytes()
 
 
 @both
@@ -285,6 +327,8 @@ def test_the_learning_rate_may_change_between_parts(kind):
     before = model.theta_
     model.set_params(learning_rate_init=1e-9, shuffle=False, batch_size=70, alpha=0.0).partial_fit(X, y)
     assert 0 < abs(model.theta_ - before).max() < 1e-8
+    expected = model.partial_fit(X, y).loss_ + (0.5 if kind is GlassMLPClassifier else 1.0) * 7 / 70 * np.sum(before**2)
+    np.testing.assert_allclose(model.set_params(alpha=7.0).partial_fit(X, y).loss_, expected, rtol=1e-6)
 
 
 @both
@@ -307,9 +351,14 @@ def test_a_warm_start_goes_on_from_the_parameters(kind):
 
 
 def test_it_warns_when_the_epochs_are_over():
-    with pytest.warns(ConvergenceWarning, match=r"max_iter=3 epochs passed and the training has not converged yet"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"max_iter=3 epochs passed and the training has not converged yet"
+    ) as seen:
         model = fitted(GlassMLPClassifier, max_iter=3)
     assert model.n_iter_ == 3
+    assert seen[0].filename == __file__
+    with warnings.catch_warnings(action="error"):
+        model.partial_fit(*problem(GlassMLPClassifier))
 
 
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
@@ -335,7 +384,7 @@ def test_gathering_averages_is_no_standstill():
 @both
 def test_early_stopping_keeps_the_best_parameters(kind, capsys):
     X, y = problem(kind, 200)
-    options = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 3, "max_iter": 200}
+    options = {"early_stopping": True, "validation_fraction": np.float32(0.25), "n_iter_no_change": 3, "max_iter": 200}
     model = made(kind, learning_rate_init=0.1, verbose=True, **options).fit(X, y)
     source = np.random.RandomState(3)
     stratify = y if kind is GlassMLPClassifier else None
@@ -349,6 +398,9 @@ def test_early_stopping_keeps_the_best_parameters(kind, capsys):
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         model.partial_fit(X, y)
     kept = model.theta_
+    cut = made(kind, learning_rate_init=0.1, **(options | {"max_iter": model.n_iter_ - 1})).fit(X, y)
+    assert cut.theta_.tobytes() == kept.tobytes()
+    assert not capsys.readouterr().out  # without verbose
     model.set_params(early_stopping=False, alpha=0).partial_fit(X[:32], y[:32])
     assert model.theta_.tobytes() == kept.tobytes()  # a new Alice, which begins with averages
     model.set_params(early_stopping=True, warm_start=True, verbose=False).fit(X, y)
@@ -434,12 +486,20 @@ def test_weights_and_sparse_data_are_refused(kind, method):
     [
         ({"hidden_layer_sizes": (8, 0)}, ValueError, "every entry of hidden_layer_sizes must be ≥ 1, got 0"),
         ({"hidden_layer_sizes": 2.5}, TypeError, "every entry of hidden_layer_sizes must be an integer, got float"),
+        (
+            {"hidden_layer_sizes": np.array(2.5)},
+            TypeError,
+            "every entry of hidden_layer_sizes must be an integer, got float",
+        ),
+        ({"hidden_layer_sizes": iter([8])}, TypeError, "every entry of hidden_layer_sizes .* got list_iterator"),
         ({"activation": "logistic"}, ValueError, "activation must be one of 'relu', .* got 'logistic'"),
         ({"alpha": -1}, ValueError, "alpha must be finite and ≥ 0, got -1"),
         ({"batch_size": 0}, ValueError, "batch_size must be ≥ 1, got 0"),
         ({"batch_size": "all"}, TypeError, "batch_size must be an integer, got str"),
         ({"learning_rate_init": 0}, ValueError, "learning_rate_init must be finite and > 0, got 0"),
         ({"max_iter": 0}, ValueError, "max_iter must be ≥ 1, got 0"),
+        ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
+        ({"glass": None}, TypeError, "glass must be True or False, got None"),
         ({"random_state": "seed"}, ValueError, "'seed' cannot be used to seed"),
         ({"tol": -1.0}, ValueError, "tol must be finite and ≥ 0"),
         ({"validation_fraction": 1}, ValueError, r"validation_fraction must be in \(0, 1\), got 1"),

@@ -68,26 +68,11 @@ class TestAgainstTheCore:
     @pytest.mark.parametrize("split", [False, True])
     @pytest.mark.parametrize("case", replays.CASES)
     def test_replays(self, case, split, device):
-        arrays, options = replays.load(case), replays.OPTIONS[case]
+        arrays = replays.load(case)
         n = arrays["theta0"].size
         parameters = parts(arrays["theta0"], device, [2, n - 5, 0, 3] if split else None)
         groups = [{"params": parameters[:2]}, {"params": parameters[2:]}] if split else parameters
-        optimizer = Fed(
-            groups,
-            lr=options["lr"],
-            betas=tuple(options["betas"]),
-            eps=options["eps"],
-            l1=options["w1"],
-            l2=options["w2"],
-            step_fraction=options["phi"],
-            lookahead=options["omega"],
-            limiter=options["limit_method"],
-            lr_min=options["lr_min"],
-            lr_max=options["lr_max"],
-            hessian=options["hess_comp"],
-            glass=options["grad_glass"],
-            quick_steps=options["quick_steps"],
-        )
+        optimizer = Fed(groups, **replays.alice_options(case))
         optimizer.signs = iter([signs for signs in arrays["signs"] if signs.any()])
         answers = zip(arrays["losses"], arrays["gradients"], strict=True)
         points = []
