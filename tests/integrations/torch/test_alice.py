@@ -696,7 +696,8 @@ class TestGradScaler:
             for _ in range(12):
                 optimizer.step(self.closure(parameter, optimizer, scaler), scaler=scaler)
                 scaler.update()
-            ends.append((parameter.tolist(), [tensor.tolist() for tensor in optimizer.state[parameter].values()]))
+            left = [parameter, parameter.grad, *optimizer.state[parameter].values()]
+            ends.append([tensor.tolist() for tensor in left])
         assert ends[0] == ends[1]
         assert optimizer.steps == 12
 
@@ -719,6 +720,13 @@ class TestGradScaler:
                 scaler.update()
             runs.append((parameter.tolist(), optimizer.steps, optimizer.evaluations))
         assert runs[0] == runs[1]
+
+    def test_a_scaler_that_is_not_enabled_hides_no_trouble(self, device, monkeypatch):
+        monkeypatch.setattr(alice, "looking_waits", lambda device: False)
+        parameter, optimizer, scaler = self.make(device, enabled=False)
+        parameter.grad = torch.full_like(parameter, np.nan)
+        with pytest.raises(gc.NonFiniteError, match=r"non-finite gradient .* at step 1$"):
+            optimizer.step(lambda: None, scaler=scaler)
 
     def test_clipping_at_the_scaled_bound_is_clipping(self, device):
         ends = []
