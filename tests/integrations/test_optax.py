@@ -16,7 +16,7 @@ import jax.numpy as jnp  # noqa: E402
 import glasscurv as gc  # noqa: E402
 from glasscurv.integrations import optax as module  # noqa: E402
 from glasscurv.integrations.optax import alice, gradient_function  # noqa: E402
-from paper_checks.replays import CASES, STATE, alice_options, load, replay
+from paper_checks.replays import CASES, STATE, Replayed, alice_options, load, replay  # noqa: E402
 
 DOCS = Path(__file__).parents[2] / "docs"
 
