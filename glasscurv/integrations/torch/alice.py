@@ -248,8 +248,8 @@ class Alice(torch.optim.Optimizer):
             then, as after any exception out of the closure, parameters, state, counters, buffers and random states are
             as before the step.
         ValueError, TypeError
-            No closure, a sparse gradient, a learning rate that is no number, or a learning rate of 0 that would be
-            the perturbation length.
+            No closure, no gradients, a sparse gradient, a learning rate that is no number, or a learning rate of 0 that
+            would be the perturbation length.
         """
         if closure is None:
             raise TypeError("step needs a closure: a full step evaluates loss and gradient three times")
@@ -268,6 +268,8 @@ class Alice(torch.optim.Optimizer):
                 for part in parts:
                     part.move(sign)
                 loss = interrupts.call(torch.enable_grad()(lambda _: closure()), None)
+                if parts and all(parameter.grad is None for part in parts for parameter in part.parameters):
+                    raise ValueError("closure must leave gradients, by loss.backward(), got None for every parameter")
                 for part in parts:
                     part.take_gradients(scaler, copy=sign != 0)
                     self._judge(part, scaler, excesses)
@@ -277,15 +279,12 @@ class Alice(torch.optim.Optimizer):
                 with KeptBuffers(self._modules, after_errors=True) as kept:
                     if full:
                         self._draw(parts)
-                        with KeptBuffers(self._modules):
-                            evaluate(1)
+                        for sign in (1, -1):
+                            evaluate(sign)
                             for part in parts:
-                                part.plus = part.gradients
+                                part.perturbed.append(part.gradients)
                             random_state.restore()
-                            evaluate(-1)
-                            for part in parts:
-                                part.minus = part.gradients
-                            random_state.restore()
+                            kept.restore()
                     loss = evaluate(0)
                     if scaler is not None:
                         self._unscale(parts, scaler, excesses)
@@ -412,7 +411,7 @@ class Alice(torch.optim.Optimizer):
         """Note on each device the first step with an excess, and let the host know when it can."""
         for device, excess in excesses.items():
             if device not in self._noted:
-                pinned = torch.zeros((), dtype=torch.int64, pin_memory=device.type == "cuda")
+                pinned = torch.zeros((), dtype=torch.int64, device="cpu", pin_memory=device.type == "cuda")
                 self._noted[device] = torch.zeros_like(pinned, device=device), pinned
             first, seen = self._noted[device]
             first.copy_(torch.where(excess & (first == 0), self.steps + 1, first))
@@ -449,8 +448,7 @@ class _Part:
         self.lookahead: list[Tensor] = []
         self.averages: Averages = ([], [], [], [])
         self.gradients: list[Tensor] = []
-        self.plus: list[Tensor] = []
-        self.minus: list[Tensor] = []
+        self.perturbed: list[list[Tensor]] = []
         self.direction: list[Tensor] = []
 
     def add(self, parameter: Tensor, state: dict[str, Tensor]) -> None:
@@ -525,7 +523,8 @@ class _Part:
     def update(self) -> None:
         """Refresh the state and bring the parameters to the centre."""
         if self.direction:
-            measure(self.rule, self.plus, self.minus, self.gradients, self.direction, *self.averages[2:])
+            plus, minus = self.perturbed
+            measure(self.rule, plus, minus, self.gradients, self.direction, *self.averages[2:])
         update(self.rule, self.parameters, self.gradients, self.center, self.lookahead, *self.averages)
 
 

@@ -164,7 +164,8 @@ def profile(
 
         theta = gradient.theta
         found = curvature_profile(counted, theta, gradient.groups, length, samples, lengths, rng=rng)
-        return ModelProfile(**vars(above_rounding(found, counted(theta), gradient.groups)))
+        found = above_rounding(found, counted(theta), gradient.groups)
+    return ModelProfile(**vars(found) | {"evaluations": total})
 
 
 def _read(data: Any) -> list[Batch]:

@@ -99,8 +99,11 @@ class KeptBuffers:
         if self._given is None:
             self._filters.__exit__(kind, error, traceback)
             self._hook.remove()
-        if self._after_errors and kind is None:
-            return
+        if not self._after_errors or kind is not None:
+            self.restore()
+
+    def restore(self) -> None:
+        """Set the buffers back, for another evaluation within the context."""
         with torch.no_grad():
             for (_, name), (module, buffer, before) in self._saved.items():
                 module._buffers[name] = buffer.copy_(before)

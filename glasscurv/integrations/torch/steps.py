@@ -15,7 +15,7 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from glasscurv.constants import GLASS_STEP_COEFFICIENT
 
-BLOCK = {"cpu": 1 << 16}
+BLOCK = {"cpu": 1 << 17}
 """Numbers of a block, by kind of device."""
 ACCELERATOR_BLOCK = 1 << 22
 

@@ -34,7 +34,8 @@ def test_profile_is_that_of_the_core(device):
     def gradient(point):
         return network.value_and_grad(point, X, y)[1]
 
-    assert_close(found, gc.curvature_profile(gradient, theta, groups, length=1e-2, samples=4, rng=0), 1e-8)
+    expected = gc.curvature_profile(gradient, theta, groups, length=1e-2, samples=4, rng=0)
+    assert_close(found, replace(expected, evaluations=expected.evaluations + 1), 1e-8)  # one tells what is rounding
     assert isinstance(found, ModelProfile)
 
 
@@ -164,7 +165,7 @@ def found():
 def test_table_has_a_line_for_each_layer(found):
     lines = str(found).split("\n")
     assert str(found) == found.table()
-    assert lines[0] == "movements of length 0.001, 194 gradients"
+    assert lines[0] == "movements of length 0.001, 195 gradients"
     assert re.split(r"  +", lines[2].strip()) == ["density", "|Hz|", "rms Hz", "diagonal", "share"]
     assert lines[3].split() == [
         *("layer", "size", "(g²/l)", "(g/l)", "(g/l)", "(g/l)", "exponent", "(%)", "verdict"),

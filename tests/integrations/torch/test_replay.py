@@ -49,6 +49,15 @@ def test_buffers_may_be_kept_after_errors_only():
     assert int(layer.num_batches_tracked) == 1
 
 
+def test_buffers_may_be_set_back_between_calls():
+    layer = torch.nn.BatchNorm1d(2)
+    with KeptBuffers(after_errors=True) as kept:
+        for _ in range(3):
+            kept.restore()
+            layer(torch.ones(8, 2))
+    assert int(layer.num_batches_tracked) == 1
+
+
 def test_a_buffer_that_a_call_replaces_comes_back():
     class Counter(torch.nn.Module):
         def __init__(self):
