@@ -65,6 +65,28 @@ def toy(theta):
     return np.sum(np.sin(inner) + inner**2 / 4), matrix.T @ (np.cos(inner) + inner / 2)
 
 
+def check_against_the_core(options, factors):
+    """The core takes the same steps, with learning rates that change every four steps."""
+    n, count = 6, 13
+    rng = np.random.default_rng(1)
+    theta, signs = rng.normal(size=n), [rng.choice([-1.0, 1.0], n) for _ in range(count)]
+    core = gc.Alice(theta, distribution=replays.Replayed(signs), **options)
+    parameters = parts(theta, "cpu", [2, 4])
+    optimizer = Fed(parameters, **options)
+    optimizer.signs = iter(signs)
+    for step in range(count):
+        if step % 4 == 3:
+            core.lr *= factors[step // 4]
+            optimizer.param_groups[0]["lr"] *= factors[step // 4]
+        loss = optimizer.step(evaluation(parameters, toy))
+        assert abs(loss - core.step(toy)) < 1e-10
+        np.testing.assert_allclose(flat(parameters), core.theta, rtol=0, atol=1e-10)
+        for name, expected in core.state.items():
+            state = flat([optimizer.state[parameter][name] for parameter in parameters])
+            np.testing.assert_allclose(state, expected, rtol=1e-10, atol=1e-10, err_msg=name)
+    assert optimizer.evaluations == core.evaluations
+
+
 class TestAgainstTheCore:
     @pytest.mark.parametrize("split", [False, True])
     @pytest.mark.parametrize("case", replays.CASES)
@@ -92,7 +114,7 @@ class TestAgainstTheCore:
         assert optimizer.evaluations == len(points)
         assert optimizer.steps == len(expected.theta)
 
-    @settings(max_examples=40)
+    @settings(deadline=None, max_examples=40)
     @given(
         options=st.fixed_dictionaries(
             {
@@ -115,21 +137,10 @@ class TestAgainstTheCore:
         factors=st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=3, max_size=3),
     )
     def test_any_options(self, options, factors):
-        n, count = 6, 13
-        rng = np.random.default_rng(1)
-        theta, signs = rng.normal(size=n), [rng.choice([-1.0, 1.0], n) for _ in range(count)]
-        core = gc.Alice(theta, distribution=replays.Replayed(signs), **options)
-        parameters = parts(theta, "cpu", [2, 4])
-        optimizer = Fed(parameters, **options)
-        optimizer.signs = iter(signs)
-        for step in range(count):
-            if step % 4 == 3:
-                core.lr *= factors[step // 4]
-                optimizer.param_groups[0]["lr"] *= factors[step // 4]
-            loss = optimizer.step(evaluation(parameters, toy))
-            assert abs(loss - core.step(toy)) < 1e-10
-            np.testing.assert_allclose(flat(parameters), core.theta, rtol=0, atol=1e-10)
-        assert optimizer.evaluations == core.evaluations
+        check_against_the_core(options, factors)
+
+    def test_decay_in_the_mean_square_of_the_curvature(self):
+        check_against_the_core({"lr": 0.01, "betas": (0.5, 0.9), "hessian": "rms", "l2": 0.3}, [1.0, 0.5, 1.0])
 
     @pytest.mark.parametrize("limiter", ["adam", "sgdm", "fixed"])
     @pytest.mark.parametrize("hessian", ["abs", "rms", "zero", "diagonal"])
