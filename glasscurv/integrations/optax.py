@@ -97,7 +97,7 @@ def alice(
     ----------
     learning_rate : float or callable
         Learning rate > 0, or a schedule: a function of the number of updates so far. The bounds follow it and, unless
-        `length` is given, the perturbation length.
+        `length` is given, the perturbation length. With `length` and without `lr_min` and `lr_max` it may start at 0.
     betas, eps, l1, l2, step_fraction, lookahead, limiter, lr_min, lr_max, hessian, glass, quick_steps, length
         As in `glasscurv.Alice`. `lr_min` and `lr_max` are those of the first learning rate and scale with it.
     seed : int or key
@@ -159,7 +159,8 @@ def alice(
     """
     first_rate = learning_rate(jnp.zeros([], jnp.int32)) if callable(learning_rate) else learning_rate
     name = "learning_rate at step 0" if callable(learning_rate) else "learning_rate"
-    first_rate = _number(first_rate, name, open_low=True)
+    may_be_zero = length is not None and lr_max is None and _is_zero(lr_min)
+    first_rate = _number(first_rate, name, open_low=not may_be_zero)
     rule = _Alice(
         learning_rate=learning_rate if callable(learning_rate) else first_rate,
         betas=check_betas(betas),
@@ -303,6 +304,8 @@ class _Alice:
         return self.learning_rate(count) if callable(self.learning_rate) else self.learning_rate
 
     def _bounds(self, rate: jax.Array, first_rate: jax.Array) -> tuple[Any, Any]:
+        if self.lr_max is None and _is_zero(self.lr_min):
+            return 0.0, 2 * rate  # nothing belongs to the first rate, which may be 0
         scale = rate / first_rate  # exactly 1 at the first rate
         return self.lr_min * scale, 2 * rate if self.lr_max is None else self.lr_max * scale
 
@@ -479,6 +482,11 @@ def gradient_function(loss: Callable[[Any], jax.Array], params: Any) -> Gradient
 def _number(value: Any, name: str, *, open_low: bool = False) -> Any:
     """Return a number ≥ 0 as a float, or > 0, or a traced one as it is."""
     return value if isinstance(value, jax.core.Tracer) else number(_plain(value), name, 0, open_low=open_low)
+
+
+def _is_zero(value: Any) -> bool:
+    """Tell whether a number is known to be 0; a traced one is not."""
+    return not isinstance(value, jax.core.Tracer) and value == 0
 
 
 def _integer(value: Any, name: str) -> Any:

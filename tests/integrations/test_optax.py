@@ -485,6 +485,21 @@ def test_bounds_and_length_follow_a_schedule_from_the_rate_of_step_0():
     assert state.first_rate == np.float32(0.1)
 
 
+def test_a_schedule_may_start_at_0_where_nothing_belongs_to_its_first_rate():
+    warm_up = optax.warmup_cosine_decay_schedule(0.0, 0.1, 3, 8)
+    options = {"length": 0.05, "betas": (0.0, 0.9), "limiter": "fixed", "step_fraction": 1.0}
+    optimizer = alice(warm_up, **options)
+    params, state = jnp.zeros(4), optimizer.init(jnp.zeros(4))
+    for count in range(8):  # constant slopes: every step but the first, a full one, is the upper bound
+        before = params
+        params, state = advance(optimizer, params, state, lambda params: (0.0, jnp.ones(4)))
+        np.testing.assert_allclose(before - params, 0.0 if count == 0 else 2 * warm_up(count), rtol=1e-5)
+    assert (int(state.skipped), warm_up(0)) == (0, 0)
+    for more in ({"lr_max": 0.1}, {"lr_min": 0.01}, {"length": None}):
+        with pytest.raises(ValueError, match="learning_rate at step 0 must be finite and > 0, got 0"):
+            alice(warm_up, **options | more)
+
+
 def test_injected_hyperparameters_are_a_schedule():
     options = {"betas": (0.5, 0.9), "lr_min": 0.01, "lr_max": 0.03, "seed": 3, "quick_steps": 1}
     schedule = optax.exponential_decay(0.05, 5, 0.5)
