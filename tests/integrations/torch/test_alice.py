@@ -2,7 +2,6 @@
 
 import copy
 import io
-import multiprocessing
 import pickle
 import random
 
@@ -204,39 +203,7 @@ def everything(model, optimizer):
     return {"state": state, "groups": groups, "generators": generators, "values": values}
 
 
-def train_compiled(whole):
-    """Return how often a model had been compiled after each step, and its state beside that of a twin that was not."""
-    model, twin, graphs = network(), network(), []
-
-    def backend(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    compiled = torch.compile(model if whole else lambda inputs: model(inputs), backend=backend)
-    optimizer, other = (Alice(each.parameters(), lr=0.01) for each in (model, twin))
-    numbers = []
-    for _ in range(14):  # ten full steps, quick ones, and a full one
-        for called, each in ((compiled, optimizer), (twin, other)):
-            seed_everything()
-            each.step(training(called, each))
-        numbers.append(len(graphs))
-    return numbers, *({name: t.tolist() for name, t in each.state_dict().items()} for each in (model, twin))
-
-
 class TestOneStep:
-    @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
-    @pytest.mark.parametrize("whole", [True, False], ids=["model", "function"])
-    def test_a_compiled_model_is_compiled_twice_at_most_and_counts_once(self, whole):
-        # In a process of its own: some releases of PyTorch cannot differentiate in what is forked after a compilation,
-        # as other tests do.
-        with multiprocessing.get_context("fork").Pool(1) as pool:
-            numbers, compiled, eager = pool.apply_async(train_compiled, (whole,)).get(timeout=100)
-        assert numbers[0] > 0
-        assert numbers[1:] == [numbers[1]] * 13
-        for name, values in eager.items():
-            np.testing.assert_allclose(compiled[name], values, rtol=1e-4, atol=1e-5)
-        assert compiled["1.num_batches_tracked"] == 14
-
     def test_buffers_that_come_with_a_new_group_are_kept_too(self):
         model, more = network(), nn.BatchNorm1d(1)
         optimizer = Alice(model.parameters(), lr=0.01)
