@@ -267,13 +267,7 @@ class _Alice:
         bounds = self._bounds(rate, state.first_rate)
         displacements = jax.tree.map(partial(self._displacement, bounds), gradient, second_moment, curvature, density)
         moving = sound & (step > self._warm_up)
-        lookahead = jax.tree.map(
-            lambda nu, mu, delta: jnp.where(moving, _like(nu, mu) + _like(nu, self.lookahead) * delta, nu),
-            state.lookahead,
-            params,
-            displacements,
-        )
-        changes = jax.tree.map(lambda delta: jnp.where(moving, _like(delta, self._fraction) * delta, 0), displacements)
+        lookahead, changes = self._move(state.lookahead, params, displacements, moving)
         return changes, AliceState(
             count=call,
             key=state.key,
@@ -288,6 +282,15 @@ class _Alice:
             skipped=state.skipped + ~sound,
             first_nonfinite=jnp.where(sound | (state.skipped > 0), state.first_nonfinite, call),
         )
+
+    def _move(self, lookahead: Any, params: Any, displacements: Any, moving: jax.Array) -> tuple[Any, Any]:
+        """Section 8, the end of step 3: the new ν, and what is to be added to μ."""
+
+        def new_lookahead(nu: jax.Array, mu: jax.Array, delta: jax.Array) -> jax.Array:
+            return jnp.where(moving, _like(nu, mu) + _like(nu, self.lookahead) * delta, nu)
+
+        changes = jax.tree.map(lambda delta: jnp.where(moving, _like(delta, self._fraction) * delta, 0), displacements)
+        return jax.tree.map(new_lookahead, lookahead, params, displacements), changes
 
     @property
     def _warm_up(self) -> int:

@@ -178,18 +178,9 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
         self._optimizer.lr, self._optimizer.l2 = self.learning_rate_init, self._penalty * self.alpha / rows
         progress = _Progress(self._optimizer, self.tol, self.n_iter_no_change, score, bool(self.verbose))
         status = self._train(network, X, targets, rows, 1 if incremental else self.max_iter, progress)
-        if score is not None:
-            self.validation_scores_ = (self.validation_scores_ or []) + progress.scores
-            if progress.best_theta is not None:
-                self.best_validation_score_ = progress.best
-                self._set_theta(progress.best_theta)
-                self._optimizer = self._new_optimizer(directions)
-        self.n_iter_ = len(progress.losses)
-        self.loss_curve_ += progress.losses
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
-        self.best_loss_ = min(self.loss_curve_, default=math.nan)
-        self.network_, self.n_layers_, self.n_outputs_ = network, len(network.layers), outputs
-        self.out_activation_ = self._output
+        self._keep(network, progress)
+        if self.early_stopping and progress.best_theta is not None:
+            self._optimizer = self._new_optimizer(directions)  # the averages do not belong to the best parameters
         if self.curvature_profile and not incremental:
             self._profile = measure_profile(
                 lambda theta: network.value_and_grad(theta, X, targets)[1],
@@ -207,6 +198,20 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
                 stacklevel=3,
             )
         return self
+
+    def _keep(self, network: MLP, progress: _Progress) -> None:
+        """Set the attributes that say how the training went, and with early stopping the best parameters."""
+        if self.early_stopping:
+            self.validation_scores_ = (self.validation_scores_ or []) + progress.scores
+            if progress.best_theta is not None:
+                self.best_validation_score_ = progress.best
+                self._set_theta(progress.best_theta)
+        self.n_iter_ = len(progress.losses)
+        self.loss_curve_ += progress.losses
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
+        self.best_loss_ = min(self.loss_curve_, default=math.nan)
+        self.network_, self.n_layers_, self.n_outputs_ = network, len(network.layers), network.layers[-1]
+        self.out_activation_ = self._output
 
     def _check_parameters(self) -> list[int]:
         """Check what is not checked where it is used; return the widths of the hidden layers."""
