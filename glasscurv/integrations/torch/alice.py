@@ -233,8 +233,8 @@ class Alice(torch.optim.Optimizer):
             same in every call.
         scaler : torch.amp.GradScaler, optional
             Scaler with which the closure scales its loss, ``scaler.scale(loss).backward()``; call ``scaler.update()``
-            after the step. If an evaluation overflows, the step is skipped: everything is as before it, and the scaler
-            will reduce its scale.
+            after the step. If an evaluation overflows, the step is skipped: all but the random states, which go on, is as
+            before it, and the scaler will reduce its scale.
 
         Returns
         -------
@@ -293,9 +293,9 @@ class Alice(torch.optim.Optimizer):
                     torch._foreach_copy_(part.parameters, part.center)
                 for parameter in created:
                     del self.state[parameter]
-                random_state.restore()
                 if isinstance(error, _OverflowError):
                     return loss
+                random_state.restore()
                 raise
             if self._modules is None:
                 self._modules = weakref.WeakSet(kept.modules)

@@ -668,7 +668,7 @@ class TestGradScaler:
         def closure():
             optimizer.zero_grad()
             calls.append(1)
-            loss = parameter.cos().sum() + parameter.pow(4).sum()
+            loss = parameter.cos().sum() + parameter.pow(4).sum() + 0 * torch.rand(1, device=parameter.device).sum()
             factor = 1e38 if len(calls) in overflowing else 1.0  # scaled, it is beyond float32
             scaler.scale(loss * factor).backward()
             return loss
@@ -700,7 +700,11 @@ class TestGradScaler:
                 if disturbed and step == steps_before:
                     before = parameter.tolist(), copy.deepcopy(optimizer.state_dict())
                     overflowing = self.closure(parameter, optimizer, scaler, [call if steps_before < 4 else 1])
+                    torch.manual_seed(5)
                     assert optimizer.step(overflowing, scaler=scaler).isfinite()
+                    after = torch.rand(1, device=device)
+                    torch.manual_seed(5)
+                    assert torch.equal(torch.rand(2, device=device)[1:], after)  # one evaluation drew one number
                     scaler.update()
                     assert scaler.get_scale() == 2.0**9
                     assert parameter.tolist() == before[0]
