@@ -233,8 +233,8 @@ class Alice(torch.optim.Optimizer):
             same in every call.
         scaler : torch.amp.GradScaler, optional
             Scaler with which the closure scales its loss, ``scaler.scale(loss).backward()``; call ``scaler.update()``
-            after the step. If an evaluation overflows, the step is skipped: all but the random states, which go on, is as
-            before it, and the scaler will reduce its scale.
+            after the step. If an evaluation overflows, the step is skipped: all is as before it, but for the random
+            states, which go on, and the scaler will reduce its scale.
 
         Returns
         -------
