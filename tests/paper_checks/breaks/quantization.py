@@ -71,7 +71,7 @@ BREAKS = {
     "Hessian-vector product 10 % too large": on_networks(
         partial(wrong_hessian_vector, factor=1.1), BITS=(6,), NETWORKS=8
     ),
-    "gradients along the step half as large": on_networks(partial(wrong_gradients, factor=0.5), BITS=(4,), NETWORKS=8),
+    "gradients along the step half as large": on_networks(partial(wrong_gradients, factor=0.5), BITS=(4,), NETWORKS=16),
     "gradients at the ends θ ± δ": on_networks(partial(wrong_node, node=1.0), BITS=(2,)),
     "weights cut off instead of rounded": on_networks(wrong_grid, BITS=(3,), NETWORKS=8),
 }
