@@ -121,7 +121,7 @@ class Run:
         """Say so where a training was too short for Alice to move at all."""
         unmoved = self.history.status == "finished" and np.array_equal(self.optimizer.theta, self.theta0)
         if unmoved and isinstance(self.optimizer, gc.Alice):
-            steps = int(1 / (1 - self.optimizer.betas[0]))  # as Alice counts them
+            steps = gc.optimizers.alice.warm_up_steps(self.optimizer.betas[0])
             note(f"Alice has not moved yet: its first {count(steps, 'step')} only gather averages")
 
     def summary(self) -> dict[str, Any]:

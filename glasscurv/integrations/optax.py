@@ -20,7 +20,7 @@ from glasscurv.constants import GLASS_STEP_COEFFICIENT
 from glasscurv.integrations._extras import needed
 from glasscurv.nesterov import exact_step_fraction
 from glasscurv.optimizers.adam import check_betas
-from glasscurv.optimizers.alice import HESSIANS, Hessian
+from glasscurv.optimizers.alice import HESSIANS, Hessian, warm_up_steps
 from glasscurv.steps import LIMITERS, Limiter
 
 with needed("jax", "jax", "optax"):
@@ -239,14 +239,14 @@ class _Alice:
             raise ValueError(NO_PARAMS)
         evaluate = partial(_evaluate, function(value_and_grad_fn, "value_and_grad_fn"), _checked(params))
         rate = jnp.asarray(self._rate(state.count), state.value.dtype)
-        call = state.count + 1
+        call, warm_up = state.count + 1, warm_up_steps(self.betas[0])
         step = call - state.skipped  # of section 8, which knows no updates that were left out
         plain_mean = (step - 1) / _like(rate, step)
 
         value, gradients = evaluate(state.lookahead)
         sound = jnp.isfinite(value) & _bounded(gradients)
         # `count` alone decides, which depends on no data: under jax.vmap over seeds this remains a branch.
-        full = (call <= self._warm_up) | (call % self.period == 0)
+        full = (call <= warm_up) | (call % self.period == 0)
         curvature, density, sound = _branch(
             full,
             lambda: self._measure(evaluate, state, gradients, sound, rate, plain_mean),
@@ -266,7 +266,7 @@ class _Alice:
 
         bounds = self._bounds(rate, state.first_rate)
         displacements = jax.tree.map(partial(self._displacement, bounds), gradient, second_moment, curvature, density)
-        moving = sound & (step > self._warm_up)
+        moving = sound & (step > warm_up)
         lookahead, changes = self._move(state.lookahead, params, displacements, moving)
         return changes, AliceState(
             count=call,
@@ -291,11 +291,6 @@ class _Alice:
 
         changes = jax.tree.map(lambda delta: jnp.where(moving, _like(delta, self._fraction) * delta, 0), displacements)
         return jax.tree.map(new_lookahead, lookahead, params, displacements), changes
-
-    @property
-    def _warm_up(self) -> int:
-        """Number of first steps that gather averages without moving."""
-        return int(1 / (1 - self.betas[0]))
 
     @property
     def _fraction(self) -> Any:

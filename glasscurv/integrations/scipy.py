@@ -23,6 +23,7 @@ from glasscurv._validation import (
     vector,
 )
 from glasscurv.optimizers import Alice
+from glasscurv.optimizers.alice import warm_up_steps
 
 # Measured on the test set of tests/integrations/test_scipy.py; the notes of `minimize_alice` say why.
 DEFAULTS: dict[str, Any] = {"betas": (0.8, 0.9), "lookahead": 2.0, "step_fraction": 2.0, "glass": False}
@@ -323,7 +324,7 @@ class _Search:
         """Start Alice at the best point, without a memory of the path there."""
         self._optimizer = Alice(self._objective.x, lr=self._first_lr, rng=self._rng, **self._options)
         self._set_lr()
-        self._open_window(int(1 / (1 - self._optimizer.betas[0])))
+        self._open_window(warm_up_steps(self._optimizer.betas[0]))
 
     def _open_window(self, warm_up: int = 0) -> None:
         self._window_start = self._objective.x

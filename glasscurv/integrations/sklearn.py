@@ -20,7 +20,7 @@ from glasscurv.curvature import curvature_profile as measure_profile
 from glasscurv.integrations._extras import needed
 from glasscurv.networks import ACTIVATIONS, MLP
 from glasscurv.optimizers import Alice
-from glasscurv.optimizers.alice import Hessian
+from glasscurv.optimizers.alice import Hessian, warm_up_steps
 from glasscurv.training import EpochRecord, train
 
 with needed("sklearn", "sklearn"):
@@ -613,7 +613,7 @@ class _Progress:
     """
 
     def __init__(self, optimizer: Alice, tol: float, patience: float, score: Score | None, verbose: bool) -> None:
-        self._l2, self._gathering = optimizer.l2, 1 / (1 - optimizer.betas[0])
+        self._l2, self._gathering = optimizer.l2, warm_up_steps(optimizer.betas[0])
         self._tol, self._patience, self._score, self._verbose = tol, patience, score, verbose
         self.losses, self.scores = list[float](), list[float]()
         self.best, self.ended, self._stalled = -math.inf, False, 0

@@ -231,22 +231,13 @@ class Alice(Optimizer):
         self._lr, self._bounds = lr, self._check_bounds(lr, self._base_lr)
 
     def _check_bounds(self, lr: float | FloatArray, base_lr: float | FloatArray) -> Bounds:
-        """Return the bounds for `lr`, from those given for `base_lr`: nothing adds up over many changes."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            scale = lr / base_lr  # exactly 1 at the first rate
-            lower = self._lr_min * scale
-            upper = 2 * lr if self._lr_max is None else self._lr_max * scale
-        ordered = np.less_equal(lower, upper)
-        if not ordered.all():
-            first = np.unravel_index(np.argmin(ordered), ordered.shape)
-            low, high = (np.broadcast_to(bound, ordered.shape)[first] for bound in (lower, upper))
-            where = f" at index {first[0]}" if first else ""
-            raise ValueError(f"lr_min must not exceed lr_max, got {low} and {high}{where}")
-        return lower, upper
+        return scaled_bounds(self._lr_min, self._lr_max, lr, base_lr)
 
     def _warming_up(self, step: int) -> bool:
-        # As in the reference in floating point, where 1/(1 − 0.95) is 19.99999999999998: 19 steps, not 20.
-        return step <= 1 / (1 - self.betas[0])
+        return step <= warm_up_steps(self.betas[0])
+
+    def _weights(self, step: int) -> tuple[float, float, float]:
+        return average_weights(self.betas, self.quick_steps, step)
 
     def _update(self, value_and_grad: ValueAndGrad) -> float:
         nu, step = self._arrays["lookahead"], self.steps + 1
@@ -284,7 +275,6 @@ class Alice(Optimizer):
 
     def _measure(self, gradient: FloatArray, length: float | FloatArray, step: int) -> None:
         """Section 8, step 1: refresh curvature and density from the three gradients of a full step."""
-        period = self.quick_steps + 1
         parallel(
             core.alice_curvature,
             self._plus,
@@ -292,7 +282,7 @@ class Alice(Optimizer):
             gradient,
             self._direction,
             length,
-            min(max(1 - period * (1 - self.betas[1]), 0.0), _plain_mean(step)),
+            self._weights(step)[2],
             self.l2,
             HESSIANS[self.hessian],
             self._hessian_moment,
@@ -303,8 +293,7 @@ class Alice(Optimizer):
 
     def _averages(self, step: int) -> tuple[FloatArray, FloatArray, float, float, float, float]:
         """Return the averages of section 8, step 2, and the weights with which a gradient enters them."""
-        plain_mean = _plain_mean(step)
-        weights = (min(self.betas[0], plain_mean), min(self.betas[1], plain_mean), self.l1, self.l2)
+        weights = (*self._weights(step)[:2], self.l1, self.l2)
         return self._arrays["gradient"], self._arrays["second_moment"], *weights
 
     def _move(self, gradient: FloatArray, step: int) -> None:
@@ -338,6 +327,32 @@ class Alice(Optimizer):
         parallel(core.alice_move, step, arrays["theta"], arrays["lookahead"], self.step_fraction, self.lookahead)
 
 
-def _plain_mean(step: int) -> float:
-    """Return the weight with which running averages start as plain means."""
-    return (step - 1) / step
+# What Alice in other frameworks shares with this one.
+
+
+def warm_up_steps(beta1: float) -> int:
+    """Return how many first steps gather averages without moving."""
+    # As in the reference in floating point, where 1/(1 − 0.95) is 19.99999999999998: 19 steps, not 20.
+    return int(1 / (1 - beta1))
+
+
+def average_weights(betas: tuple[float, float], quick_steps: int, step: int) -> tuple[float, float, float]:
+    """Return B₁, B₂ and B₃ of a step: running averages start as plain means."""
+    plain_mean = (step - 1) / step
+    beta3 = max(1 - (quick_steps + 1) * (1 - betas[1]), 0.0)
+    return min(betas[0], plain_mean), min(betas[1], plain_mean), min(beta3, plain_mean)
+
+
+def scaled_bounds(lr_min: float, lr_max: float | None, lr: float | FloatArray, base_lr: float | FloatArray) -> Bounds:
+    """Return the bounds for `lr`, from those given for `base_lr`: nothing adds up over many changes."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = lr / base_lr  # exactly 1 at the first rate
+        lower = lr_min * scale
+        upper = 2 * lr if lr_max is None else lr_max * scale
+    ordered = np.less_equal(lower, upper)
+    if not ordered.all():
+        first = np.unravel_index(np.argmin(ordered), ordered.shape)
+        low, high = (np.broadcast_to(bound, ordered.shape)[first] for bound in (lower, upper))
+        where = f" at index {first[0]}" if first else ""
+        raise ValueError(f"lr_min must not exceed lr_max, got {low} and {high}{where}")
+    return lower, upper

@@ -31,7 +31,7 @@ from glasscurv.integrations.torch.replay import KeptBuffers, RandomState
 from glasscurv.integrations.torch.steps import Rule, measure, update
 from glasscurv.nesterov import exact_step_fraction
 from glasscurv.optimizers.adam import check_betas
-from glasscurv.optimizers.alice import HESSIANS, Hessian
+from glasscurv.optimizers.alice import HESSIANS, Hessian, average_weights, scaled_bounds, warm_up_steps
 from glasscurv.steps import LIMITERS, Limiter
 
 STATE = ("lookahead", "gradient", "second_moment", "curvature", "density")
@@ -581,13 +581,8 @@ def _rate(lr: Any, positive: bool = False) -> float:
 
 
 def _bounds(group: dict[str, Any], lr: float, base_lr: float) -> tuple[float, float]:
-    """Return the bounds for `lr`, from those given for `base_lr`: nothing adds up over many changes."""
-    scale = lr / base_lr  # exactly 1 at the first rate
-    lower = group["lr_min"] * scale
-    upper = 2 * lr if group["lr_max"] is None else group["lr_max"] * scale
-    if not lower <= upper:
-        raise ValueError(f"lr_min must not exceed lr_max, got {lower} and {upper}")
-    return lower, upper
+    lower, upper = scaled_bounds(group["lr_min"], group["lr_max"], lr, base_lr)
+    return float(lower), float(upper)
 
 
 def _check_parameter(parameter: Tensor, eps: float) -> None:
@@ -617,27 +612,24 @@ def _check_state(state: dict[str, Any]) -> None:
 
 
 def _warming_up(group: dict[str, Any], step: int) -> bool:
-    # As in the reference in floating point, where 1/(1 − 0.95) is 19.99999999999998: 19 steps, not 20.
-    return bool(step <= 1 / (1 - group["betas"][0]))
+    return bool(step <= warm_up_steps(group["betas"][0]))
 
 
 def _rule(group: dict[str, Any], index: int, full: bool) -> Rule:
     """Return what the group's next step goes by; what schedulers change is checked again."""
     step, lr = group["steps"] + 1, _rate(group["lr"])
-    beta1, beta2 = check_betas(group["betas"])
+    betas = check_betas(group["betas"])
     lr_min, lr_max = _bounds(group, lr, group["base_lr"])
     length = lr if group["length"] is None else group["length"]
     if full and length == 0:
         raise ValueError(f"group {index} must have a perturbation length at a full step, got lr=0 and length=None")
-    mean = (step - 1) / step
-    curvature_weight = 1 - (group["quick_steps"] + 1) * (1 - beta2)
     step_fraction = group["step_fraction"]
     return Rule(
-        weights=(min(beta1, mean), min(beta2, mean), min(max(curvature_weight, 0.0), mean)),
+        weights=average_weights(betas, group["quick_steps"], step),
         eps=group["eps"],
         l1=group["l1"],
         l2=group["l2"],
-        step_fraction=exact_step_fraction(beta1, group["lookahead"]) if step_fraction is None else step_fraction,
+        step_fraction=exact_step_fraction(betas[0], group["lookahead"]) if step_fraction is None else step_fraction,
         lookahead=group["lookahead"],
         limiter=group["limiter"],
         lr_min=lr_min,
