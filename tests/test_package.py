@@ -107,6 +107,17 @@ print(len(found), all(a is b for other in found for a, b in zip(other, found[0],
     assert fresh(code) == "4 True"
 
 
+def test_modules_look_no_name_up_in_the_package_while_they_are_imported():
+    """A thread that imports one of them never waits for the lock of one that looks up a name, so that neither hangs."""
+    code = """
+from importlib import import_module
+import glasscurv as gc
+gc._LOCK = None  # what looks a name up fails
+print([import_module(f"glasscurv.{name}").__name__ for name in gc._NAMES][-1])
+"""
+    assert fresh(code) == "glasscurv.training"
+
+
 def test_a_thread_may_begin_when_the_main_program_has_ended():
     code = """
 import threading, glasscurv as gc
