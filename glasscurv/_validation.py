@@ -16,7 +16,22 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class NonFiniteError(ValueError, FloatingPointError):
-    """A loss or gradient came back with a nan or an infinity; the message says at which step or sample."""
+    """A loss or gradient came back with a nan or an infinity; the message says at which step or sample.
+
+    See Also
+    --------
+    estimate_curvature : Raises it, as every estimator does.
+    train : Raises it, as every optimizer does.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> try:
+    ...     gc.estimate_curvature(lambda theta: theta * np.nan, [1.0, 2.0], rng=0)
+    ... except gc.NonFiniteError as error:
+    ...     print(error)
+    non-finite gradient at the centre: 2 of 2 entries, the first is nan at index 0
+    """
 
 
 def real_array(value: ArrayLike, name: str) -> FloatArray:

@@ -39,22 +39,34 @@ def expected_glass_change(displacement: ArrayLike, density: ArrayLike, model: Mo
 
     Parameters
     ----------
-    displacement : (n,) array_like
+    displacement : array_like of shape (n,)
         Parameter movement δ (length).
-    density : (n,) array_like or float
+    density : array_like of shape (n,) or float
         Glass density ρ ≥ 0 of every coordinate (gradient²/length).
     model : {"coordinate", "independent"}
-        Equation (8a) or (8b). Neither is a bound for every direction: see the module's notes.
+        Equation (8a) or (8b).
 
     Returns
     -------
     float
-        G(δ) ≥ 0, in units of the loss.
+        Expected increase G(δ) ≥ 0 (loss).
 
     Raises
     ------
     ValueError, TypeError
         Bad shapes, non-finite values, a negative density or an unknown model.
+
+    See Also
+    --------
+    directional_glass_change : Expected absolute change along one direction, whose density is known.
+    predict_loss_change : Add the gradient and the Hessian.
+    estimate_curvature : Estimate the density of every coordinate.
+
+    Notes
+    -----
+    Neither model is a bound for every direction. The coordinate model is pessimistic for random movements of many
+    coordinates, the independent one is a bound only where few coordinates move, and along aligned directions, such as
+    the gradient's, both can be too small.
 
     References
     ----------
@@ -78,25 +90,34 @@ def directional_glass_change(distance: float, directional_density: float) -> flo
 
     With X the glass part of the loss change after a distance t: E X = 0, Var X = ρ_u t³/3, and E|X| is at most this
     value when X is a variance mixture of Gaussians (Gaussian jumps, any number of crossings), with equality in the
-    dense limit. Where the signals do not average to zero, as after training, X has a mean as well, which this
-    leaves out: see the module's notes.
+    dense limit.
 
     Parameters
     ----------
     distance : float
-        t ≥ 0, the distance moved along a unit direction u (length).
+        Distance t ≥ 0 moved along a unit direction u (length).
     directional_density : float
-        ρ_u ≥ 0, the variance of u·v per unit length (gradient²/length).
+        Variance ρ_u ≥ 0 of u·v per unit length (gradient²/length).
 
     Returns
     -------
     float
-        Expected change in units of the loss.
+        Expected absolute change ≥ 0 (loss).
 
     Raises
     ------
     ValueError, TypeError
         An argument is negative, not finite or not a number.
+
+    See Also
+    --------
+    directional_density : Estimate the density along a direction.
+    expected_glass_change : Models that need the densities of the coordinates only.
+
+    Notes
+    -----
+    Where the signals at the kinks do not average to zero, as after training, X has a mean as well, which this leaves
+    out. It is a curvature: differences of gradients over the length of the movement see it, the exact Hessian does not.
 
     References
     ----------
@@ -124,26 +145,32 @@ def predict_loss_change(
 
     Parameters
     ----------
-    displacement : (n,) array_like
+    displacement : array_like of shape (n,)
         Parameter movement δ (length).
-    gradient : (n,) array_like
-        g, the gradient where the movement starts.
-    hessian : (n,) array_like or float
+    gradient : array_like of shape (n,)
+        Gradient g where the movement starts (loss/length).
+    hessian : array_like of shape (n,) or float
         Diagonal of the Hessian (gradient/length); it may be negative.
-    density : (n,) array_like or float
-        Glass density ρ ≥ 0 (gradient²/length).
+    density : array_like of shape (n,) or float
+        Glass density ρ ≥ 0 of every coordinate (gradient²/length).
     model : {"coordinate", "independent"}
         The glass term, as in `expected_glass_change`.
 
     Returns
     -------
     float
-        Predicted change in units of the loss.
+        Predicted change (loss).
 
     Raises
     ------
     ValueError, TypeError
         Bad shapes, non-finite values, a negative density or an unknown model.
+
+    See Also
+    --------
+    expected_glass_change : The glass term by itself.
+    estimate_curvature : Estimate density and Hessian.
+    predicted_decrease : The decrease that a step promises.
 
     References
     ----------

@@ -27,14 +27,30 @@ from glasscurv._validation import matrix, number, real_array, vector
 class Kernel:
     """A finite-difference rule on gradients along one line.
 
-    Attributes
+    Parameters
     ----------
-    nodes : (m,) float64
+    nodes : float64 ndarray of shape (m,)
         Where the gradients are taken, in units of the perturbation length.
-    weights : (r, m) float64
-        One row of weights a contrast; every row sums to 0. r = 1 for the Hessian, m − 2 for the glass.
+    weights : float64 ndarray of shape (r, m)
+        One row of weights a contrast; every row sums to 0. The Hessian has r = 1 row, the glass m − 2.
     term : {"hessian", "glass"}
         What `apply` returns.
+
+    See Also
+    --------
+    hessian_kernel : The rule for the Hessian-vector product.
+    glass_kernel : The rule for the glass density.
+
+    References
+    ----------
+    Theory, section 3.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> kernel = gc.glass_kernel((-2, -1, 0, 1, 2))
+    >>> kernel.term, kernel.nodes, kernel.weights.shape
+    ('glass', array([-2., -1.,  0.,  1.,  2.]), (3, 5))
     """
 
     nodes: FloatArray
@@ -46,16 +62,16 @@ class Kernel:
 
         Parameters
         ----------
-        gradients : (m, n) array_like
-            Gradients at ``center + nodes[k] * length * direction``, all on the same minibatch and with the same
-            random state. Different minibatches would add 3η²/σ to the density, η² being the variance of the
-            gradient noise.
+        gradients : array_like of shape (m, n)
+            Gradients (loss/length) at ``center + nodes[k] * length * direction``, all on the same minibatch and with
+            the same random state. Different minibatches would add 3η²/σ to the density, η² being the variance of
+            the gradient noise.
         length : float
             Perturbation length σ > 0.
 
         Returns
         -------
-        (n,) array
+        ndarray of shape (n,)
             The Hessian times the direction (gradient/length), or the glass density (gradient²/length). The
             density is that of the unit movement |z_i| = 1; divide by E|z| for other directions.
 
@@ -68,6 +84,10 @@ class Kernel:
         -----
         The density is :math:`\hat\rho = \frac{1}{r\sigma} \sum_j (\sum_k w_{jk} g_k)^2`, equation (9). For
         one direction r ρ̂/ρ ~ χ²(r) when many boundaries are crossed.
+
+        References
+        ----------
+        Theory, section 3, equations (9) and (10).
 
         Examples
         --------
@@ -105,18 +125,24 @@ def hessian_kernel(nodes: ArrayLike = (-1, 0, 1)) -> Kernel:
 
     Parameters
     ----------
-    nodes : (m,) array_like
+    nodes : array_like of shape (m,)
         Strictly increasing positions, m ≥ 2, in units of the perturbation length.
 
     Returns
     -------
     Kernel
-        ``weights`` of shape (1, m): −1/(t_m − t_0), 0, …, 0, 1/(t_m − t_0).
+        Rule with ``weights`` of shape (1, m): −1/(t_m − t_0), 0, …, 0, 1/(t_m − t_0).
 
     Raises
     ------
     ValueError, TypeError
         `nodes` is not a strictly increasing finite vector of two or more entries.
+
+    See Also
+    --------
+    glass_kernel : The rule for the glass density.
+    Kernel.apply : Turn gradients into the Hessian-vector product.
+    estimate_curvature : Estimate the Hessian and the glass by these rules.
 
     References
     ----------
@@ -146,18 +172,25 @@ def glass_kernel(nodes: ArrayLike = (-1, 0, 1)) -> Kernel:
 
     Parameters
     ----------
-    nodes : (m,) array_like
+    nodes : array_like of shape (m,)
         Strictly increasing positions, m ≥ 3, in units of the perturbation length.
 
     Returns
     -------
     Kernel
-        ``weights`` of shape (m − 2, m). Nodes −1, 0, 1 give ρ̂ = 2d²/σ with d = ½(g₊ + g₋) − g₀, equation (10).
+        Rule with ``weights`` of shape (m − 2, m). Nodes −1, 0, 1 give ρ̂ = 2d²/σ with d = ½(g₊ + g₋) − g₀, equation
+        (10).
 
     Raises
     ------
     ValueError, TypeError
         `nodes` is not a strictly increasing finite vector of three or more entries.
+
+    See Also
+    --------
+    hessian_kernel : The rule for the Hessian-vector product.
+    Kernel.apply : Turn gradients into the glass density.
+    estimate_curvature : Estimate the Hessian and the glass by these rules.
 
     References
     ----------

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from glasscurv._validation import number
 
+__all__ = ["averaged_noise_variance", "exact_step_fraction"]
+
 
 def exact_step_fraction(beta: float, lookahead: float = 1.0) -> float:
     """Return φ = (1−β) ω, the step fraction that makes the averaged gradient exact on every quadratic.
@@ -21,17 +23,22 @@ def exact_step_fraction(beta: float, lookahead: float = 1.0) -> float:
         Averaging weight β in [0, 1) of the gradient. For a weight that varies, the one with which the average will
         receive the gradient taken at this step's look-ahead point: φ_t = (1−β_{t+1}) ω.
     lookahead : float
-        ω ≥ 0, the multiple of the step at which the next gradient is taken.
+        Multiple ω ≥ 0 of the step at which the next gradient is taken.
 
     Returns
     -------
     float
-        Fraction of the step that the centre takes.
+        Fraction φ of the step that the centre takes (dimensionless).
 
     Raises
     ------
     ValueError, TypeError
         An argument is not a number in its range.
+
+    See Also
+    --------
+    nesterov.averaged_noise_variance : The variance that is left in the averaged gradient.
+    Alice : The optimizer that takes this fraction by default.
 
     Notes
     -----
@@ -61,7 +68,7 @@ def averaged_noise_variance(beta: float, noise_variance: float) -> float:
     beta : float
         Averaging weight β in [0, 1).
     noise_variance : float
-        η² ≥ 0, variance of one gradient (gradient²).
+        Variance η² ≥ 0 of one gradient (gradient²).
 
     Returns
     -------
@@ -72,6 +79,10 @@ def averaged_noise_variance(beta: float, noise_variance: float) -> float:
     ------
     ValueError, TypeError
         An argument is not a number in its range.
+
+    See Also
+    --------
+    glasscurv.exact_step_fraction : The step fraction that makes the averaged gradient exact.
 
     References
     ----------

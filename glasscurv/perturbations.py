@@ -38,6 +38,15 @@ def _fill_with_signs(out: FloatArray, rng: np.random.Generator) -> None:
 class Rademacher:
     """±1 with equal probability: the optimal distribution for the glass and the Hessian alike.
 
+    See Also
+    --------
+    SparseRademacher : The same, with most coordinates at rest.
+    contamination : What other distributions cost.
+
+    References
+    ----------
+    Theory, section 4; [D24].
+
     Examples
     --------
     >>> import numpy as np, glasscurv as gc
@@ -48,11 +57,45 @@ class Rademacher:
     """
 
     def sample(self, n: int, rng: RngLike = None) -> FloatArray:
-        """Draw one direction, shape (n,)."""
+        """Draw one direction.
+
+        Parameters
+        ----------
+        n : int
+            Number of coordinates, ≥ 1.
+        rng : None, int or Generator
+            Source of the direction.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Direction z (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `n` is not a positive integer, or `rng` is neither None, an int ≥ 0 nor a Generator.
+        """
         return _signs(n, generator(rng))
 
     def absolute_moment(self, p: float) -> float:
-        """Return E|z|^p = 1."""
+        """Return E|z|^p = 1.
+
+        Parameters
+        ----------
+        p : float
+            Power, of either sign.
+
+        Returns
+        -------
+        float
+            Moment of one coordinate (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `p` is not a finite number.
+        """
         number(p, "p")
         return 1.0
 
@@ -60,6 +103,16 @@ class Rademacher:
 @dataclass(frozen=True)
 class Gaussian:
     """Standard normal coordinates; E|z|^p is infinite for p ≤ −1.
+
+    See Also
+    --------
+    Rademacher : The optimal distribution.
+    Sphere : Normal directions, scaled to one length.
+    contamination : What a distribution costs.
+
+    References
+    ----------
+    Theory, section 4.
 
     Examples
     --------
@@ -69,11 +122,45 @@ class Gaussian:
     """
 
     def sample(self, n: int, rng: RngLike = None) -> FloatArray:
-        """Draw one direction, shape (n,)."""
+        """Draw one direction.
+
+        Parameters
+        ----------
+        n : int
+            Number of coordinates, ≥ 1.
+        rng : None, int or Generator
+            Source of the direction.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Direction z (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `n` is not a positive integer, or `rng` is neither None, an int ≥ 0 nor a Generator.
+        """
         return generator(rng).standard_normal(integer(n, "n", 1))
 
     def absolute_moment(self, p: float) -> float:
-        """Return E|z|^p = 2^{p/2} Γ((p+1)/2) / sqrt(π), infinite for p ≤ −1."""
+        """Return E|z|^p = 2^{p/2} Γ((p+1)/2) / sqrt(π), infinite for p ≤ −1.
+
+        Parameters
+        ----------
+        p : float
+            Power, of either sign.
+
+        Returns
+        -------
+        float
+            Moment of one coordinate (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `p` is not a finite number.
+        """
         if number(p, "p") <= -1:
             return math.inf
         return float(2 ** (p / 2) * scipy.special.gamma((p + 1) / 2) / math.sqrt(math.pi))
@@ -85,15 +172,24 @@ class Uniform:
 
     ``Uniform(0.5, 1.5)`` is uniform on ±[½, 3/2]; ``Uniform(-1, 1)`` and ``Uniform(0, 1)`` are both uniform on [−1, 1].
 
-    Attributes
+    Parameters
     ----------
     low, high : float
-        Ends of the interval, low < high.
+        Ends of the interval, low < high (dimensionless).
 
     Raises
     ------
     ValueError, TypeError
-        An end is not finite, or low ≥ high.
+        An end is not a finite number, or low ≥ high.
+
+    See Also
+    --------
+    Rademacher : The optimal distribution.
+    contamination : What a distribution costs.
+
+    References
+    ----------
+    Theory, section 4.
 
     Examples
     --------
@@ -112,12 +208,46 @@ class Uniform:
             raise ValueError(f"low must be below high, got low={self.low} and high={self.high}")
 
     def sample(self, n: int, rng: RngLike = None) -> FloatArray:
-        """Draw one direction, shape (n,)."""
+        """Draw one direction.
+
+        Parameters
+        ----------
+        n : int
+            Number of coordinates, ≥ 1.
+        rng : None, int or Generator
+            Source of the direction.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Direction z (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `n` is not a positive integer, or `rng` is neither None, an int ≥ 0 nor a Generator.
+        """
         source = generator(rng)
         return _signs(n, source) * source.uniform(self.low, self.high, n)
 
     def absolute_moment(self, p: float) -> float:
-        """Return E|z|^p, infinite for p ≤ −1 when 0 is in [low, high]."""
+        """Return E|z|^p, infinite for p ≤ −1 when 0 is in [low, high].
+
+        Parameters
+        ----------
+        p : float
+            Power, of either sign.
+
+        Returns
+        -------
+        float
+            Moment of one coordinate (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `p` is not a finite number.
+        """
         if number(p, "p") <= -1 and self.low <= 0 <= self.high:
             return math.inf
         return (_power_primitive(self.high, p) - _power_primitive(self.low, p)) / (self.high - self.low)
@@ -127,7 +257,7 @@ class Uniform:
 class Sphere:
     """Uniform on the sphere of radius sqrt(dimension): coordinates of unit variance, not quite independent.
 
-    Attributes
+    Parameters
     ----------
     dimension : int
         Number n ≥ 1 of coordinates.
@@ -135,7 +265,17 @@ class Sphere:
     Raises
     ------
     ValueError, TypeError
-        `dimension` is not a positive integer, or a sample of another size is asked for.
+        `dimension` is not a positive integer.
+
+    See Also
+    --------
+    Gaussian : The same directions, of varying length.
+    Rademacher : Directions of one length with independent coordinates.
+    contamination : What a distribution costs.
+
+    References
+    ----------
+    Theory, section 4.
 
     Examples
     --------
@@ -151,7 +291,25 @@ class Sphere:
         integer(self.dimension, "dimension", 1)
 
     def sample(self, n: int, rng: RngLike = None) -> FloatArray:
-        """Draw one direction, shape (n,), n = dimension."""
+        """Draw one direction.
+
+        Parameters
+        ----------
+        n : int
+            Number of coordinates: that of the sphere.
+        rng : None, int or Generator
+            Source of the direction.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Direction z, ‖z‖ = sqrt(n) (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `n` is not the sphere's dimension, or `rng` is neither None, an int ≥ 0 nor a Generator.
+        """
         if integer(n, "n", 1) != self.dimension:
             raise ValueError(f"n must be the sphere's dimension {self.dimension}, got {n}")
         z = generator(rng).standard_normal(n)
@@ -159,7 +317,23 @@ class Sphere:
         return scaled
 
     def absolute_moment(self, p: float) -> float:
-        """Return E|z|^p = n^{p/2} Γ((p+1)/2) Γ(n/2) / (sqrt(π) Γ((n+p)/2)), infinite for p ≤ −1 when n > 1."""
+        """Return E|z|^p = n^{p/2} Γ((p+1)/2) Γ(n/2) / (sqrt(π) Γ((n+p)/2)), infinite for p ≤ −1 when n > 1.
+
+        Parameters
+        ----------
+        p : float
+            Power, of either sign.
+
+        Returns
+        -------
+        float
+            Moment of one coordinate (dimensionless), 1 for n = 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            `p` is not a finite number, for n > 1.
+        """
         n = self.dimension
         if n == 1:
             return 1.0
@@ -178,15 +352,24 @@ class SparseRademacher:
     This separates the diagonal of the glass density matrix from its row sum. `estimate_curvature` averages over all
     samples, whether i moves or not: its density tends to the row sum Σ_j R_ij as q → 0.
 
-    Attributes
+    Parameters
     ----------
     probability : float
-        q in (0, 1].
+        Probability q in (0, 1] of a movement.
 
     Raises
     ------
     ValueError, TypeError
         `probability` is not a number in (0, 1].
+
+    See Also
+    --------
+    Rademacher : The case q = 1.
+    glass_density_diagonal : Estimate the diagonal of the glass density matrix by directions of this law.
+
+    References
+    ----------
+    Theory, section 4, sparse Rademacher.
 
     Examples
     --------
@@ -201,12 +384,46 @@ class SparseRademacher:
         number(self.probability, "probability", 0, 1, open_low=True)
 
     def sample(self, n: int, rng: RngLike = None) -> FloatArray:
-        """Draw one direction, shape (n,)."""
+        """Draw one direction.
+
+        Parameters
+        ----------
+        n : int
+            Number of coordinates, ≥ 1.
+        rng : None, int or Generator
+            Source of the direction.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Direction z (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `n` is not a positive integer, or `rng` is neither None, an int ≥ 0 nor a Generator.
+        """
         source = generator(rng)
         return _signs(n, source) * (source.random(n) < self.probability)
 
     def absolute_moment(self, p: float) -> float:
-        """Return E|z|^p: q for p > 0, 1 for p = 0, infinite for p < 0 unless q = 1."""
+        """Return E|z|^p: q for p > 0, 1 for p = 0, infinite for p < 0 unless q = 1.
+
+        Parameters
+        ----------
+        p : float
+            Power, of either sign.
+
+        Returns
+        -------
+        float
+            Moment of one coordinate (dimensionless).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `p` is not a finite number.
+        """
         if number(p, "p") > 0 or self.probability == 1:
             return float(self.probability)
         return 1.0 if p == 0 else math.inf
@@ -225,7 +442,7 @@ def contamination(distribution: Distribution, term: Literal["glass", "hessian"] 
     Parameters
     ----------
     distribution : distribution
-        Anything with ``absolute_moment``.
+        Law of the directions: anything with ``absolute_moment``.
     term : {"glass", "hessian"}
         Which estimate.
 
@@ -239,6 +456,12 @@ def contamination(distribution: Distribution, term: Literal["glass", "hessian"] 
     ------
     ValueError
         `term` is neither "glass" nor "hessian".
+
+    See Also
+    --------
+    Rademacher : The optimal distribution.
+    Uniform : A sign times a uniform number.
+    Gaussian : Normal directions.
 
     References
     ----------

@@ -23,24 +23,95 @@ from glasscurv._validation import choice, generator, integer, matrix, number, ve
 class Problem:
     """A loss over flat parameter vectors; problems of one size add up with ``+``.
 
+    A subclass sets `size` and defines `value_and_grad`.
+
     Attributes
     ----------
     size : int
         Number n of parameters.
+
+    See Also
+    --------
+    Quadratic : A loss without glass.
+    RandomHinges : A loss that is nothing but glass.
+    Sum : The sum of problems.
+    MLP : A network, whose loss needs data as well.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> class Quartic(gc.Problem):
+    ...     size = 2
+    ...     def value_and_grad(self, theta):
+    ...         x = np.asarray(theta)
+    ...         return float(np.sum(x**4)), 4 * x**3
+    >>> problem = Quartic() + gc.Quadratic(2 * np.eye(2))
+    >>> problem.value([1.0, 2.0]), problem.gradient([1.0, 2.0])
+    (22.0, array([ 6., 36.]))
     """
 
     size: int
 
     def value(self, theta: ArrayLike) -> float:
-        """Return the loss at theta (n,)."""
+        """Return the loss.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+
+        Returns
+        -------
+        float
+            The loss at `theta`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            `theta` has another shape or is not finite.
+        """
         return self.value_and_grad(theta)[0]
 
     def gradient(self, theta: ArrayLike) -> FloatArray:
-        """Return the gradient (n,) at theta (n,)."""
+        """Return the gradient of the loss.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The gradient at `theta` (loss/length).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `theta` has another shape or is not finite.
+        """
         return self.value_and_grad(theta)[1]
 
     def value_and_grad(self, theta: ArrayLike) -> tuple[float, FloatArray]:
-        """Return the loss and its gradient (n,) at theta (n,)."""
+        """Return the loss and its gradient.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+
+        Returns
+        -------
+        loss : float
+            The loss at `theta`.
+        gradient : ndarray of shape (n,)
+            Its gradient (loss/length).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `theta` has another shape or is not finite.
+        """
         raise NotImplementedError
 
     def __add__(self, other: Problem) -> Sum:
@@ -52,17 +123,22 @@ class Quadratic(Problem):
 
     Parameters
     ----------
-    hessian : (n, n) array_like
+    hessian : array_like of shape (n, n)
         Symmetric matrix H, definite or not (gradient/length).
-    linear : (n,) array_like, optional
-        l; zero by default.
+    linear : array_like of shape (n,), optional
+        Gradient l at 0 (loss/length); zero by default.
     constant : float
-        Added to the loss.
+        Loss at 0 (loss).
 
     Raises
     ------
     ValueError, TypeError
         `hessian` is not square and symmetric, or `linear` has another size.
+
+    See Also
+    --------
+    RandomHinges : A loss that is nothing but glass.
+    Sum : The sum of problems.
 
     Examples
     --------
@@ -83,7 +159,25 @@ class Quadratic(Problem):
         self.constant = number(constant, "constant")
 
     def value_and_grad(self, theta: ArrayLike) -> tuple[float, FloatArray]:
-        """Return the loss and its gradient Hθ + l, shape (n,), at theta (n,)."""
+        """Return the loss and its gradient Hθ + l.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+
+        Returns
+        -------
+        loss : float
+            The loss at `theta`.
+        gradient : ndarray of shape (n,)
+            Its gradient (loss/length).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `theta` has another shape or is not finite.
+        """
         x = vector(theta, "theta", self.size)
         product = self.hessian @ x
         return float(x @ (0.5 * product + self.linear)) + self.constant, product + self.linear
@@ -107,13 +201,13 @@ class RandomHinges(Problem):
     hinges : int
         Number K of hinges.
     half_width : float
-        B > 0.
+        Half width B > 0 of the offsets' interval (length).
     signal_scale : float
-        ς > 0, the standard deviation of the signals.
+        Standard deviation ς > 0 of the signals (loss/length).
     signals : {"gaussian", "rademacher"}
         Law of s_k: normal, or ±ς with equal probability.
-    normals : (K, n) array_like, optional
-        The a_k; by default independent standard normal.
+    normals : array_like of shape (K, n), optional
+        The a_k (dimensionless); by default independent standard normal.
     rng : None, int or Generator
         Source of normals, offsets and signals, in this order.
 
@@ -121,14 +215,23 @@ class RandomHinges(Problem):
     ----------
     size : int
         Number n of parameters.
-    normals : (K, n) float64
-    offsets, signals : (K,) float64
-    half_width, signal_scale : float
+    normals : float64 ndarray of shape (K, n)
+        The a_k (dimensionless).
+    offsets : float64 ndarray of shape (K,)
+        The b_k (length).
+    signals : float64 ndarray of shape (K,)
+        The s_k (loss/length).
 
     Raises
     ------
     ValueError, TypeError
         An argument out of range, or `normals` of another shape than (hinges, dimension).
+
+    See Also
+    --------
+    Quadratic : A loss without glass.
+    Sum : The sum of problems.
+    trace_crossings : The boundaries of a network along a line.
 
     References
     ----------
@@ -170,49 +273,168 @@ class RandomHinges(Problem):
         self._draw(source)
 
     def redraw(self, rng: RngLike = None) -> RandomHinges:
-        """Return a landscape with the same normals and fresh offsets and signals."""
+        """Return a landscape with the same normals and fresh offsets and signals.
+
+        Parameters
+        ----------
+        rng : None, int or Generator
+            Source of offsets and signals, in this order.
+
+        Returns
+        -------
+        RandomHinges
+            Another draw of the same law; this one stays as it is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            `rng` is neither None, an int ≥ 0 nor a Generator.
+        """
         other = object.__new__(RandomHinges)
         vars(other).update(vars(self))
         other._draw(generator(rng))
         return other
 
     def value_and_grad(self, theta: ArrayLike) -> tuple[float, FloatArray]:
-        """Return the loss and its gradient Σ s_k 1[a_k·θ > b_k] a_k, shape (n,), at theta (n,)."""
+        """Return the loss and its gradient Σ s_k 1[a_k·θ > b_k] a_k.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+
+        Returns
+        -------
+        loss : float
+            The loss at `theta`.
+        gradient : ndarray of shape (n,)
+            Its gradient (loss/length).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `theta` has another shape or is not finite.
+        """
         margin = self.normals @ vector(theta, "theta", self.size) - self.offsets
         active = np.where(margin > 0, self.signals, 0.0)
         gradient: FloatArray = active @ self.normals
         return float(active @ margin), gradient
 
     def covers(self, theta: ArrayLike, displacement: ArrayLike) -> bool:
-        """Tell whether |a_k·θ| + |a_k·δ| ≤ B for every hinge, so that the exact formulas hold."""
+        """Tell whether |a_k·θ| + |a_k·δ| ≤ B for every hinge, so that the exact formulas hold.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Start θ of the movement (length).
+        displacement : array_like of shape (n,)
+            Movement δ (length).
+
+        Returns
+        -------
+        bool
+            Whether they hold.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument has another shape or is not finite.
+        """
         x = vector(theta, "theta", self.size)
         delta = vector(displacement, "displacement", self.size)
         return bool((abs(self.normals @ x) + abs(self.normals @ delta)).max() <= self.half_width)
 
     def covariance(self, displacement: ArrayLike) -> FloatArray:
-        """Return E[v vᵀ], shape (n, n) (gradient²), for a displacement (n,); equation (2)."""
+        """Return the covariance E[v vᵀ] of the gradient variation.
+
+        Parameters
+        ----------
+        displacement : array_like of shape (n,)
+            Movement δ (length).
+
+        Returns
+        -------
+        ndarray of shape (n, n)
+            Covariance over the draw of offsets and signals (gradient²).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `displacement` has another shape or is not finite.
+
+        References
+        ----------
+        Theory, section 1, equation (2).
+        """
         rates = self._rates(vector(displacement, "displacement", self.size))
         covariance: FloatArray = (self.normals.T * rates) @ self.normals
         return covariance
 
     def density(self, direction: ArrayLike) -> FloatArray:
-        """Return E[v_i²]/σ for the displacement σ·direction, shape (n,) (gradient²/length).
+        """Return the glass density E[v_i²]/σ for the displacement σ·direction.
 
-        The direction is used as given, not normalised: ±1 in every coordinate gives what a Rademacher perturbation
-        measures, a unit vector a column of the density matrix.
+        Parameters
+        ----------
+        direction : array_like of shape (n,)
+            Direction (dimensionless), used as given, not normalised: ±1 in every coordinate gives what a Rademacher
+            perturbation measures, a unit vector a column of the density matrix.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Density of every coordinate (gradient²/length).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `direction` has another shape or is not finite.
+
+        References
+        ----------
+        Theory, section 1, equation (2).
         """
         rates = self._rates(vector(direction, "direction", self.size))
         density: FloatArray = rates @ np.square(self.normals)
         return density
 
     def density_matrix(self) -> FloatArray:
-        """Return R_ij, shape (n, n): E[v_i²] = R_ij |δ_j| when only coordinate j moves; equation (3)."""
+        """Return the glass density matrix: E[v_i²] = R_ij |δ_j| when only coordinate j moves.
+
+        Returns
+        -------
+        ndarray of shape (n, n)
+            Matrix R (gradient²/length).
+
+        References
+        ----------
+        Theory, section 1, equation (3).
+        """
         weight = self.signal_scale**2 / (2 * self.half_width)
         densities: FloatArray = weight * np.square(self.normals).T @ abs(self.normals)
         return densities
 
     def directional_density(self, direction: ArrayLike) -> float:
-        """Return ρ_u, the variance of u·v per unit length along u = direction/‖direction‖; equation (5)."""
+        """Return ρ_u, the variance of u·v per unit length along u = direction/‖direction‖.
+
+        Parameters
+        ----------
+        direction : array_like of shape (n,)
+            Any vector but 0.
+
+        Returns
+        -------
+        float
+            Directional density (gradient²/length).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `direction` has another shape, is not finite or is 0.
+
+        References
+        ----------
+        Theory, section 2, equation (5).
+        """
         u = vector(direction, "direction", self.size)
         norm = np.linalg.norm(u)
         if norm == 0:
@@ -221,7 +443,23 @@ class RandomHinges(Problem):
         return float(self._rates(u / norm) @ np.square(slopes))
 
     def expected_crossings(self, displacement: ArrayLike) -> float:
-        """Return the expected number of hinges that a displacement (n,) crosses."""
+        """Return the expected number of hinges that a displacement crosses.
+
+        Parameters
+        ----------
+        displacement : array_like of shape (n,)
+            Movement δ (length).
+
+        Returns
+        -------
+        float
+            Expected number Σ |a_k·δ|/(2B).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `displacement` has another shape or is not finite.
+        """
         delta = vector(displacement, "displacement", self.size)
         return float(abs(self.normals @ delta).sum() / (2 * self.half_width))
 
@@ -245,12 +483,23 @@ class Sum(Problem):
     *problems : Problem
         The terms.
 
+    Attributes
+    ----------
+    size : int
+        Number n of parameters.
+    problems : tuple of Problem
+        The terms.
+
     Raises
     ------
     ValueError
         No problems, or problems of different sizes.
     TypeError
         A term is not a `Problem`.
+
+    See Also
+    --------
+    Problem : What the terms are; they add up with ``+`` as well.
 
     Examples
     --------
@@ -271,7 +520,25 @@ class Sum(Problem):
         self.size = sizes.pop()
 
     def value_and_grad(self, theta: ArrayLike) -> tuple[float, FloatArray]:
-        """Return the summed loss and gradient (n,) at theta (n,)."""
+        """Return the summed loss and gradient.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+
+        Returns
+        -------
+        loss : float
+            The loss at `theta`.
+        gradient : ndarray of shape (n,)
+            Its gradient (loss/length).
+
+        Raises
+        ------
+        ValueError, TypeError
+            `theta` has another shape or is not finite.
+        """
         value, gradient = 0.0, np.zeros(self.size)
         for problem in self.problems:
             term, slope = problem.value_and_grad(theta)

@@ -19,7 +19,7 @@ __all__ = ["constant", "cosine", "step", "warmup"]
 class constant:  # noqa: N801 (these classes are used like functions)
     """The same rate at every step.
 
-    Attributes
+    Parameters
     ----------
     lr : float
         Rate ≥ 0.
@@ -28,6 +28,11 @@ class constant:  # noqa: N801 (these classes are used like functions)
     ------
     ValueError, TypeError
         Bad arguments, or a step that is no integer ≥ 0.
+
+    See Also
+    --------
+    warmup : Let the rate grow at first.
+    glasscurv.train : Set an optimizer's rate by a schedule.
 
     Examples
     --------
@@ -51,7 +56,7 @@ class constant:  # noqa: N801 (these classes are used like functions)
 class warmup:  # noqa: N801
     """Another schedule, its rate growing linearly from 1/steps of it to all of it during the first steps.
 
-    Attributes
+    Parameters
     ----------
     schedule : callable or float
         The schedule, which counts the warm-up's steps too, or one rate for all steps.
@@ -62,6 +67,11 @@ class warmup:  # noqa: N801
     ------
     ValueError, TypeError
         Bad arguments, or a step that is no integer ≥ 0.
+
+    See Also
+    --------
+    cosine : Let the rate fall along half a cosine.
+    step : Let the rate fall in steps.
 
     Examples
     --------
@@ -90,7 +100,7 @@ class warmup:  # noqa: N801
 class step:  # noqa: N801
     """A rate that is multiplied by a factor every so many steps.
 
-    Attributes
+    Parameters
     ----------
     lr : float
         First rate ≥ 0.
@@ -103,6 +113,11 @@ class step:  # noqa: N801
     ------
     ValueError, TypeError
         Bad arguments, or a step that is no integer ≥ 0.
+
+    See Also
+    --------
+    cosine : Let the rate fall along half a cosine.
+    warmup : Let the rate grow at first.
 
     Examples
     --------
@@ -130,7 +145,7 @@ class step:  # noqa: N801
 class cosine:  # noqa: N801
     """A rate that falls along half a cosine, and stays at its final value afterwards.
 
-    Attributes
+    Parameters
     ----------
     lr : float
         First rate ≥ 0.
@@ -143,6 +158,11 @@ class cosine:  # noqa: N801
     ------
     ValueError, TypeError
         Bad arguments, or a step that is no integer ≥ 0.
+
+    See Also
+    --------
+    step : Let the rate fall in steps.
+    warmup : Let the rate grow at first.
 
     Examples
     --------

@@ -51,21 +51,22 @@ def quasi_newton_step(
 
     Parameters
     ----------
-    gradient : (n,) array_like
-        Gradient g.
-    hessian : (n,) array_like or float
+    gradient : array_like of shape (n,)
+        Gradient g (loss/length).
+    hessian : array_like of shape (n,) or float
         Curvature h ≥ 0 (gradient/length).
-    density : (n,) array_like or float
+    density : array_like of shape (n,) or float
         Glass density ρ ≥ 0 (gradient²/length).
     eps : float
-        ε ≥ 0: α uses |g| + ε and h* gains ε. With 0 the formulas hold as written.
-    out : (n,) array, optional
+        Number ε ≥ 0 in the unit of what it is added to: α uses |g| + ε and h* gains ε. With 0 the formulas hold as
+        written.
+    out : ndarray of shape (n,), optional
         Where to write the step, of the result's dtype and apart from the arguments; otherwise it is a new array, whose
         memory takes as long to provide as the step to compute where n is large.
 
     Returns
     -------
-    (n,) array
+    ndarray of shape (n,)
         Signed step δ (length). Without curvature of either kind the model has no minimum; like every step beyond the
         floating-point range it then is the largest finite number (or |g|/ε).
 
@@ -74,6 +75,13 @@ def quasi_newton_step(
     ValueError, TypeError
         Bad shapes, non-finite values, a negative `hessian`, `density` or `eps`, or an `out` that does not fit; it is
         then not defined what `out` holds.
+
+    See Also
+    --------
+    joint_quasi_newton_step : The step of all coordinates together.
+    bound_step : Keep its length between bounds.
+    predicted_decrease : The decrease that it promises.
+    Alice : The optimizer that takes it.
 
     References
     ----------
@@ -108,16 +116,21 @@ def joint_quasi_newton_step(
 
     Parameters
     ----------
-    gradient, hessian, density
-        As in `quasi_newton_step`.
+    gradient : array_like of shape (n,)
+        Gradient g (loss/length).
+    hessian : array_like of shape (n,) or float
+        Curvature h ≥ 0 (gradient/length).
+    density : array_like of shape (n,) or float
+        Glass density ρ ≥ 0 (gradient²/length).
     eps : float
-        ε ≥ 0 in the coordinate step of the density ρ_i p_i (see the notes). With 0 the step is the minimiser.
-    out : (n,) array, optional
+        Number ε ≥ 0, as in `quasi_newton_step`, in the coordinate step of the density ρ_i p_i (see the notes). With 0
+        the step is the minimiser.
+    out : ndarray of shape (n,), optional
         Where to write the step, as in `quasi_newton_step`.
 
     Returns
     -------
-    (n,) array
+    ndarray of shape (n,)
         Signed step δ (length). For n = 1 it is the coordinate step; for n > 1 it is at least as long in every
         coordinate, because independent glass adds up to less.
 
@@ -126,6 +139,12 @@ def joint_quasi_newton_step(
     ValueError, TypeError
         Bad shapes, non-finite values, a negative `hessian`, `density` or `eps`, or an `out` that does not fit; it is
         then not defined what `out` holds.
+
+    See Also
+    --------
+    quasi_newton_step : The step of every coordinate by itself.
+    bound_step : Keep its length between bounds.
+    Alice : The optimizer that takes it.
 
     Notes
     -----
@@ -174,29 +193,35 @@ def bound_step(
 
     Parameters
     ----------
-    step : (n,) array_like
+    step : array_like of shape (n,)
         Proposed step (length); only its absolute value counts. A nan becomes the upper bound.
-    gradient : (n,) array_like
-        Averaged gradient G. The result goes against its sign, and is positive where G = 0: with ``"fixed"`` and
-        lr_min > 0 such a coordinate moves, as in the reference implementation; sign descent would leave it.
-    second_moment : (n,) array_like or float
-        V ≥ 0, the average of squared gradients (gradient²); only ``"adam"`` uses it.
+    gradient : array_like of shape (n,)
+        Averaged gradient G (loss/length). The result goes against its sign, and is positive where G = 0: with
+        ``"fixed"`` and lr_min > 0 such a coordinate moves, as in the reference implementation; sign descent would
+        leave it.
+    second_moment : array_like of shape (n,) or float
+        Average V ≥ 0 of squared gradients (gradient²); only ``"adam"`` uses it.
     lr_min, lr_max : float
-        0 ≤ lr_min ≤ lr_max.
+        Bounds, 0 ≤ lr_min ≤ lr_max (length; length/gradient for ``"sgdm"``).
     limiter : {"adam", "sgdm", "fixed"}
         Choice of f.
     eps : float
-        ε ≥ 0. Where sqrt(V) + ε is 0, the ``"adam"`` unit is taken as 0.
+        Number ε ≥ 0 (gradient). Where sqrt(V) + ε is 0, the ``"adam"`` unit is taken as 0.
 
     Returns
     -------
-    (n,) array
+    ndarray of shape (n,)
         Bounded signed step (length), at most the largest finite number.
 
     Raises
     ------
     ValueError, TypeError
         Bad shapes, non-finite values (in `step` only a nan or infinity is allowed), or bounds out of order.
+
+    See Also
+    --------
+    quasi_newton_step : The step of every coordinate by itself.
+    joint_quasi_newton_step : The step of all coordinates together.
 
     References
     ----------
@@ -228,22 +253,31 @@ def predicted_decrease(step: ArrayLike, gradient: ArrayLike, hessian: ArrayLike,
 
     Parameters
     ----------
-    step : (n,) array_like
+    step : array_like of shape (n,)
         Signed step δ (length).
-    gradient, hessian, density
-        As in `quasi_newton_step`.
+    gradient : array_like of shape (n,)
+        Gradient g (loss/length).
+    hessian : array_like of shape (n,) or float
+        Curvature h ≥ 0 (gradient/length).
+    density : array_like of shape (n,) or float
+        Glass density ρ ≥ 0 (gradient²/length).
 
     Returns
     -------
     float
-        −g·δ − ½ Σ h_i δ_i² − c Σ sqrt(ρ_i) |δ_i|^{3/2}, in units of the loss: largest, and ≥ 0, for the
-        `quasi_newton_step` with ε = 0. With ε > 0 a coordinate with |g| < 0.8 ε may step so far beyond its minimum that
-        its own decrease is negative.
+        Decrease −g·δ − ½ Σ h_i δ_i² − c Σ sqrt(ρ_i) |δ_i|^{3/2} (loss): largest, and ≥ 0, for the `quasi_newton_step`
+        with ε = 0. With ε > 0 a coordinate with |g| < 0.8 ε may step so far beyond its minimum that its own decrease is
+        negative.
 
     Raises
     ------
     ValueError, TypeError
         Bad shapes, non-finite values, or a negative `hessian` or `density`.
+
+    See Also
+    --------
+    quasi_newton_step : The step that this model promises most for.
+    predict_loss_change : The loss change by either model, also where the Hessian is negative.
 
     References
     ----------

@@ -55,21 +55,26 @@ _BOOLEANS = {"true": True, "false": False}
 class Method:
     """An optimizer with its options, as one line of a comparison.
 
-    Attributes
+    Parameters
     ----------
     name : str
         What tables and figures call it.
     optimizer : {"sgd", "adam", "adamw", "adahessian", "alice", "lbfgs"}
         Which optimizer; ``"lbfgs"`` is SciPy's L-BFGS-B on the whole training set.
     lr : float, optional
-        Learning rate > 0; by default it is tuned. ``"lbfgs"`` has none.
-    options : mapping
+        Learning rate > 0 (length); by default it is tuned. ``"lbfgs"`` has none.
+    options : mapping, optional
         Options of the optimizer's constructor: numbers, text, booleans, None, and tuples of them.
 
     Raises
     ------
     ValueError, TypeError
         An unknown optimizer or option, or a value that the optimizer refuses.
+
+    See Also
+    --------
+    parse_method : Reads one from text.
+    compare : Takes a sequence of them.
 
     Examples
     --------
@@ -119,11 +124,17 @@ def parse_method(text: str) -> Method:
     Returns
     -------
     Method
+        The optimizer with these options.
 
     Raises
     ------
     ValueError
         An unknown optimizer or option, or a value that does not fit; the message says what would.
+
+    See Also
+    --------
+    parse_options : Reads the options alone.
+    compare : Takes such texts as they are.
 
     Examples
     --------
@@ -155,10 +166,11 @@ def parse_options(optimizer: str, options: Sequence[str]) -> dict[str, Any]:
 
     Parameters
     ----------
-    optimizer : str
-        ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adahessian"``, ``"alice"`` or ``"lbfgs"``.
+    optimizer : {"sgd", "adam", "adamw", "adahessian", "alice", "lbfgs"}
+        Which optimizer.
     options : sequence of str
-        Numbers, words, ``true`` and ``false``, ``none`` where that is allowed, numbers joined by ``/`` for several.
+        Texts whose values are numbers, words, ``true`` and ``false``, ``none`` where that is allowed, numbers joined by
+        ``/`` for several.
 
     Returns
     -------
@@ -169,6 +181,11 @@ def parse_options(optimizer: str, options: Sequence[str]) -> dict[str, Any]:
     ------
     ValueError
         An unknown optimizer or option, or a value of the wrong type.
+
+    See Also
+    --------
+    make_optimizer : Takes these options.
+    parse_method : Reads the name of the optimizer and the learning rate, too.
 
     Examples
     --------
@@ -201,9 +218,9 @@ def make_optimizer(
 
     Parameters
     ----------
-    name : str
-        ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adahessian"`` or ``"alice"``.
-    theta0 : (n,) array_like
+    name : {"sgd", "adam", "adamw", "adahessian", "alice"}
+        Which optimizer.
+    theta0 : array_like of shape (n,)
         Initial parameters.
     lr : float, optional
         Learning rate; by default that of the constructor.
@@ -215,11 +232,17 @@ def make_optimizer(
     Returns
     -------
     Optimizer
+        The optimizer, before its first step.
 
     Raises
     ------
     ValueError, TypeError
         An unknown name or option, a value that the optimizer refuses, or no learning rate where it needs one.
+
+    See Also
+    --------
+    parse_options : Reads options from text.
+    glasscurv.optimizers.Optimizer : What all optimizers share.
 
     Examples
     --------
@@ -246,20 +269,26 @@ def learning_rates(optimizer: str, grid: tuple[float, float, int] | None = None)
 
     Parameters
     ----------
-    optimizer : str
-        ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adahessian"`` or ``"alice"``.
-    grid : (low, high, count), optional
+    optimizer : {"sgd", "adam", "adamw", "adahessian", "alice"}
+        Which optimizer.
+    grid : tuple of (low, high, count), optional
         The same geometric grid for all. By default seven values, each the root of ten times the one before, around
         10^(−1.5) for sgd and alice, 10^(−2) for adam and adamw, and 10^(−1) for adahessian.
 
     Returns
     -------
-    (count,) array
+    float64 ndarray of shape (count,)
+        Learning rates, ascending.
 
     Raises
     ------
     ValueError, TypeError
         An unknown optimizer, or a grid that is not 0 < low ≤ high with count ≥ 1.
+
+    See Also
+    --------
+    compare : Tries them.
+    Tuning : What came of each.
 
     Examples
     --------

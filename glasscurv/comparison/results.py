@@ -27,24 +27,40 @@ class Trial:
 
     Record 0 is the start, from which every method of that seed begins: no steps, evaluations or seconds.
 
-    Attributes
+    Parameters
     ----------
     seed : int
+        Seed of initial parameters, random directions and order of the minibatches.
     lr : float
-        nan for L-BFGS.
+        Learning rate; nan for L-BFGS.
     failed : bool
-        A loss or gradient became nan or infinite; the records up to there are kept.
-    steps, evaluations : (records,) int array
+        Whether a loss or gradient became nan or infinite; the records up to there are kept.
+    steps, evaluations : int64 ndarray of shape (records,)
         Steps and minibatch gradients so far.
-    seconds : (records,) array
-        Time spent in training so far, without validation.
-    loss : (records,) array
+    seconds : ndarray of shape (records,)
+        Wall-clock time (s) spent in training so far, without validation.
+    loss : ndarray of shape (records,)
         Training loss: mean minibatch loss of the last steps, as many as an epoch has minibatches or as there were, at
         the points where the optimizer took its gradients; at the start, and for L-BFGS, loss on the training set.
-    validation_loss, validation_accuracy : (records,) array
-        On the validation set; the accuracy is nan for a regression.
+    validation_loss, validation_accuracy : ndarray of shape (records,)
+        Loss and share of right labels, in [0, 1], on the validation set; the accuracy is nan for a regression.
     reached : int or None
         First record at which the target was reached; None if there is none or the run failed.
+
+    See Also
+    --------
+    MethodResult : All runs of one method.
+    compare : Makes the runs.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> spirals, net = gc.data.two_spirals(60, rng=0), gc.MLP((2, 8, 2))
+    >>> comparison = gc.comparison.compare(["sgd:lr=0.1"], net, spirals, seeds=[0], epochs=2, batch_size=20,
+    ...                                    progress=False)
+    >>> trial = comparison.results[0].trials[0]
+    >>> trial.evaluations.tolist(), trial.failed, trial.final("steps")
+    ([0, 1, 2, 3, 4, 5, 6], False, 6.0)
     """
 
     seed: int
@@ -59,12 +75,34 @@ class Trial:
     reached: int | None
 
     def final(self, field: str) -> float:
-        """Return the last record of a field, nan for a failed run."""
+        """Return the last record of a field.
+
+        Parameters
+        ----------
+        field : str
+            Name of one of the arrays, such as ``"loss"``.
+
+        Returns
+        -------
+        float
+            Its last entry, nan for a failed run.
+        """
         values = getattr(self, field)
         return math.nan if self.failed or not len(values) else float(values[-1])
 
     def at_target(self, field: str) -> float:
-        """Return the record of a field at which the target was reached, nan where it was not."""
+        """Return the record of a field at which the target was reached.
+
+        Parameters
+        ----------
+        field : str
+            Name of one of the arrays, such as ``"evaluations"``.
+
+        Returns
+        -------
+        float
+            Its entry there, nan where the target was missed.
+        """
         return math.nan if self.reached is None else float(getattr(self, field)[self.reached])
 
 
@@ -72,14 +110,29 @@ class Trial:
 class Tuning:
     """How the learning rate of a method was found, on seeds of its own.
 
-    Attributes
+    Parameters
     ----------
-    lr : (g,) array
+    lr : ndarray of shape (g,)
         Learning rates tried.
-    evaluations : (g,) array
+    evaluations : ndarray of shape (g,)
         Mean gradient evaluations to the target, nan where a seed missed it.
-    metric : (g,) array
+    metric : ndarray of shape (g,)
         Mean of the metric at the end, nan where a seed failed.
+
+    See Also
+    --------
+    compare : Says which of the rates it takes.
+    learning_rates : The rates that are tried.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> spirals, net = gc.data.two_spirals(60, rng=0), gc.MLP((2, 8, 2))
+    >>> comparison = gc.comparison.compare(["sgd"], net, spirals, seeds=[0], epochs=1, batch_size=30,
+    ...                                    lr_grid=(0.01, 1.0, 3), tuning_seeds=[1], progress=False)
+    >>> tuning = comparison.results[0].tuning
+    >>> tuning.lr.tolist(), tuning.metric.shape
+    ([0.01, 0.1, 1.0], (3,))
     """
 
     lr: FloatArray
@@ -91,17 +144,33 @@ class Tuning:
 class MethodResult:
     """All runs of one method.
 
-    Attributes
+    Parameters
     ----------
     method : Method
+        The optimizer with its options.
     lr : float
         Learning rate of the runs, tuned or given; nan for L-BFGS.
     at_edge : bool
-        The tuned rate is the smallest or largest of its grid: a better one may lie outside.
+        Whether the tuned rate is the smallest or largest of its grid: a better one may lie outside.
     tuning : Tuning or None
-        None if nothing was tuned.
+        How the rate was found; None if nothing was tuned.
     trials : tuple of Trial
-        One a seed.
+        The runs, one a seed.
+
+    See Also
+    --------
+    Comparison : The results of all methods.
+    Trial : One run.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> spirals, net = gc.data.two_spirals(60, rng=0), gc.MLP((2, 8, 2))
+    >>> comparison = gc.comparison.compare(["sgd:lr=0.1"], net, spirals, seeds=[0, 1], epochs=1, batch_size=30,
+    ...                                    target=100.0, progress=False)
+    >>> result = comparison.results[0]
+    >>> result.final("evaluations").tolist(), result.at_target("evaluations").tolist(), result.reached
+    ([2.0, 2.0], [0.0, 0.0], 2)
     """
 
     method: Method
@@ -111,11 +180,33 @@ class MethodResult:
     trials: tuple[Trial, ...]
 
     def final(self, field: str) -> FloatArray:
-        """Return (seeds,): the last record of a field of `Trial`, nan where the run failed."""
+        """Return the last record of a field in every run.
+
+        Parameters
+        ----------
+        field : str
+            Name of one of the arrays of `Trial`, such as ``"loss"``.
+
+        Returns
+        -------
+        float64 ndarray of shape (seeds,)
+            Its last entries, nan where the run failed.
+        """
         return np.array([trial.final(field) for trial in self.trials])
 
     def at_target(self, field: str) -> FloatArray:
-        """Return (seeds,): steps, evaluations or seconds to the target, nan where it was missed."""
+        """Return the record of a field at which every run reached the target.
+
+        Parameters
+        ----------
+        field : str
+            Name of one of the arrays of `Trial`, such as ``"evaluations"``.
+
+        Returns
+        -------
+        float64 ndarray of shape (seeds,)
+            Its entries there, nan where the target was missed.
+        """
         return np.array([trial.at_target(field) for trial in self.trials])
 
     @property
@@ -133,23 +224,46 @@ class MethodResult:
 class Comparison:
     """What `compare` found.
 
-    Attributes
+    Parameters
     ----------
     results : tuple of MethodResult
-        In the order of the methods.
-    metric : str
+        Results, in the order of the methods.
+    metric : {"validation_loss", "validation_accuracy", "loss"}
         What the target is set for.
     target : float or None
-    epochs, batch_size : int
+        Value of the metric that is to be reached.
+    epochs : int
+        Passes over the data that the budget allows.
+    batch_size : int
+        Rows per minibatch.
     budget : int
         Minibatch gradients that every run may take.
     seeds, tuning_seeds : tuple of int
+        Seeds of the runs and of the tuning.
     layers : tuple of int
         Widths of the network's layers.
     activation, loss : str
         Names of the network's activation and loss.
     training_rows, validation_rows : int
         Rows of the training and validation sets.
+
+    See Also
+    --------
+    compare : Returns it.
+    glasscurv.plotting.plot_comparison : Draws it.
+
+    Examples
+    --------
+    >>> import os, tempfile, glasscurv as gc
+    >>> spirals, net = gc.data.two_spirals(60, rng=0), gc.MLP((2, 8, 2))
+    >>> comparison = gc.comparison.compare(["sgd:lr=0.1"], net, spirals, seeds=[0], epochs=3, batch_size=30,
+    ...                                    progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "comparison.json")
+    ...     comparison.to_json(path)
+    ...     same = gc.comparison.Comparison.from_json(path)
+    >>> same.budget, same.layers, same.rows()[0]["method"]
+    (6, (2, 8, 2), 'sgd:lr=0.1')
     """
 
     results: tuple[MethodResult, ...]
@@ -186,8 +300,13 @@ class Comparison:
 
         Parameters
         ----------
-        path : path
+        path : path-like
             File to write; one that exists is replaced.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
         """
         text = json.dumps({"format": FORMAT, **plain(self)}, allow_nan=False)
         Path(path).write_text(text + "\n", encoding="utf-8")
@@ -198,11 +317,13 @@ class Comparison:
 
         Parameters
         ----------
-        path : path
+        path : path-like
+            File to read.
 
         Returns
         -------
         Comparison
+            The comparison that was written.
 
         Raises
         ------

@@ -46,19 +46,21 @@ def compare(
     methods : sequence of Method or str
         What to compare; text is read by `parse_method`. Names must differ.
     network : MLP
+        The model, initialised anew in every run.
     split : Split
         Training and validation data.
     seeds : sequence of int
-        A run each, ≥ 0 and different.
+        Seeds ≥ 0, all different, of one run each.
     epochs : int
-        Sets the budget of gradients, ≥ 1.
+        Passes over the data, ≥ 1, that set the budget of gradients.
     batch_size : int
         Rows per minibatch, ≥ 1.
     target : float, optional
-        Work is counted until the first record at which `metric` is as good as this.
+        Value of `metric`: work is counted until the first record that is as good.
     metric : {"validation_loss", "validation_accuracy", "loss"}
-        ``"loss"`` is the training loss, a mean over as many steps as an epoch has minibatches.
-    lr_grid : (low, high, count), optional
+        What the target is set for and rates are tuned by; ``"loss"`` is the training loss, a mean over as many steps as
+        an epoch has minibatches.
+    lr_grid : tuple of (low, high, count), optional
         Learning rates that are tried for every method without one; by default those of `learning_rates`.
     tuning_seeds : sequence of int
         Seeds of the tuning, different from `seeds`. The rate with the fewest evaluations to the target wins, where a
@@ -71,11 +73,18 @@ def compare(
     Returns
     -------
     Comparison
+        All runs of all methods; ``comparison.rows()`` is a table of them.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments, or data that do not fit the network.
+
+    See Also
+    --------
+    parse_method : Reads a method from text.
+    glasscurv.plotting.plot_comparison : Draws what was found.
+    glasscurv.train : Trains once.
 
     Examples
     --------

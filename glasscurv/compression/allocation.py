@@ -24,14 +24,26 @@ ROUNDING = 1e-12
 class Allocation:
     """Numbers of bits for every group.
 
-    Attributes
+    Parameters
     ----------
-    bits : (G,) int array
+    bits : int64 ndarray of shape (G,)
         Bits per weight of every group.
     change : float
-        Sum of the groups' changes with these.
+        Sum of the groups' changes with these, in units of the loss.
     size : int
         Bits in total, at most the budget.
+
+    See Also
+    --------
+    allocate_bits : Returns it.
+    quantize : Takes `bits`.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> found = gc.compression.allocate_bits([[0.4, 0.1], [4.0, 1.0]], sizes=[10, 10], budget=50, bits=(2, 3))
+    >>> found.bits, found.change, found.size
+    (array([2, 3]), 1.4, 50)
     """
 
     bits: Integers
@@ -52,14 +64,14 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: float, bits:
 
     Parameters
     ----------
-    changes : (G, K) array_like
+    changes : array_like of shape (G, K)
         Change of the loss when group g alone is rounded to ``bits[k]`` bits, as `quantization_changes` predicts it.
-        With `hessian` alone it is the usual allocation by the Hessian.
-    sizes : (G,) sequence of int
+        With ``hessian`` alone it is the usual allocation by the Hessian.
+    sizes : sequence of G ints
         Weights in every group, ≥ 1.
     budget : float
         Bits in total, ≥ 1, such as 3.5 times the number of weights for three and a half on average.
-    bits : (K,) sequence of int
+    bits : sequence of K ints
         Numbers of bits to choose from, ≥ 1, increasing.
 
     Returns
@@ -71,6 +83,12 @@ def allocate_bits(changes: ArrayLike, sizes: Sequence[int], budget: float, bits:
     ------
     ValueError, TypeError
         Bad arguments; a budget below the least number of bits for all groups.
+
+    See Also
+    --------
+    quantization_changes : The changes, predicted from the curvature of every weight.
+    directional_quantization_changes : The changes, measured along such movements.
+    quantize : Rounds to the bits that were chosen.
 
     Notes
     -----

@@ -26,7 +26,7 @@ def pack(theta: ArrayLike, quantized: Quantized | None = None) -> tuple[dict[str
 
     Parameters
     ----------
-    theta : (n,) array_like
+    theta : array_like of shape (n,)
         Parameters, such as ``pruned.theta`` or ``quantized.theta``; those in no group of `quantized`, such as biases,
         may have other values than there.
     quantized : Quantized, optional
@@ -34,9 +34,9 @@ def pack(theta: ArrayLike, quantized: Quantized | None = None) -> tuple[dict[str
 
     Returns
     -------
-    arrays : dict of str to array
-        ``"bits"``, bytes of positions and codes of all groups; ``"scales"`` of the groups; ``"values"`` of the
-        parameters in no group. The last two have the dtype of theta.
+    arrays : dict of str to ndarray
+        ``"bits"``, uint8 bytes of positions and codes of all groups; ``"scales"`` of the groups, one after another;
+        ``"values"`` of the parameters in no group. All are of one axis; the last two have the dtype of theta.
     description : dict
         What `unpack` needs besides: names and integers, which JSON can hold.
 
@@ -44,6 +44,11 @@ def pack(theta: ArrayLike, quantized: Quantized | None = None) -> tuple[dict[str
     ------
     ValueError, TypeError
         Bad parameters, or such that are not those of `quantized` in its groups.
+
+    See Also
+    --------
+    unpack : Gives the parameters back.
+    glasscurv.save_compressed : Writes them to a file, with the network's description.
 
     Notes
     -----
@@ -111,18 +116,25 @@ def unpack(arrays: dict[str, NDArray[Any]], description: dict[str, Any]) -> Floa
 
     Parameters
     ----------
-    arrays, description
-        As `pack` returned them.
+    arrays : dict of str to ndarray
+        Bits, scales and values, as `pack` returned them.
+    description : dict
+        Names and integers, as `pack` returned them with these arrays.
 
     Returns
     -------
-    (n,) array
+    ndarray of shape (n,)
         Parameters, of the dtype that they had.
 
     Raises
     ------
     ValueError
         Arrays that do not belong to the description.
+
+    See Also
+    --------
+    pack : Makes arrays and description.
+    glasscurv.load_checkpoint : Reads what `glasscurv.save_compressed` wrote.
 
     Examples
     --------

@@ -26,7 +26,7 @@ class MovingPoint:
 
     Parameters
     ----------
-    theta : (n,) array
+    theta : ndarray of shape (n,)
         θ, where the point is again after every evaluation.
     """
 

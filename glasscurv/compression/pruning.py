@@ -22,15 +22,29 @@ Indices = Mapping[str, NDArray[np.intp]]
 class Pruned:
     """Parameters without the weights that were removed.
 
-    Attributes
+    Parameters
     ----------
-    theta : (n,) array
+    theta : ndarray of shape (n,)
         Parameters, 0 where removed; as the last fine-tuning left them, if there was one.
-    mask : (n,) bool array
+    mask : bool ndarray of shape (n,)
         True where a parameter is kept. What is in no group is always kept. ``optimizer.mask = pruned.mask`` keeps the
         others at 0 in further training.
     sparsity : dict of str to float
-        Share of every group that was removed.
+        Share of every group that was removed, in [0, 1].
+
+    See Also
+    --------
+    prune : Returns it.
+    glasscurv.save_compressed : Saves a pruned network in a small file.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> pruned = gc.compression.prune([0.5, -0.1, 2.0, 0.3], saliency=[0.5, 0.1, 2.0, 0.3], sparsity=0.5)
+    >>> optimizer = gc.SGD(pruned.theta, lr=0.1)
+    >>> optimizer.mask = pruned.mask
+    >>> optimizer, pruned.sparsity
+    (SGD(n=4, lr=0.1, kept=2 of 4, steps=0), {'all': 0.5})
     """
 
     theta: FloatArray
@@ -51,9 +65,9 @@ def prune(
 
     Parameters
     ----------
-    theta : (n,) array_like
+    theta : array_like of shape (n,)
         Parameters; they are not changed.
-    saliency : (n,) array_like or callable
+    saliency : array_like of shape (n,) or callable
         What removing each weight would cost, as `pruning_saliency` predicts it; or ``saliency(theta, mask) -> (n,)``,
         which is asked anew in each round. Equal saliencies: the first weight goes first.
     sparsity : float
@@ -65,7 +79,7 @@ def prune(
         Whether the sparsity is that of all groups together, so that the saliency decides how much of each group goes,
         or that of each group.
     rounds : int
-        Rounds in which weights are removed: 1 removes all at once. After round k of K the sparsity is
+        Rounds ≥ 1 in which weights are removed: 1 removes all at once. After round k of K the sparsity is
         s (1 − (1 − k/K)³), many weights first and ever fewer (Zhu and Gupta 2017). A weight that was removed stays so.
     tune : callable, optional
         ``tune(theta, mask) -> theta``, fine-tuning after every round; what is removed must stay 0.
@@ -73,12 +87,19 @@ def prune(
     Returns
     -------
     Pruned
+        Parameters, mask and share of every group that was removed.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments; a group that would lose all its weights; saliencies that are not finite or of another shape; more
         than one round with saliencies that cannot change; fine-tuning that brings a removed weight back.
+
+    See Also
+    --------
+    pruning_saliency : The saliency, predicted from the curvature of every weight.
+    removal_length : At what length to measure that curvature.
+    measured_changes : What it does to the loss.
 
     References
     ----------

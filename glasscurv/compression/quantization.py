@@ -36,25 +36,40 @@ WIDTHS = tuple(range(2, 9))
 class Quantized:
     """Parameters on a grid: θ_i = scale · (code_i − zero_point), group by group.
 
-    Attributes
+    Parameters
     ----------
-    theta : (n,) array
+    theta : ndarray of shape (n,)
         Parameters as rounded; those in no group are as they were.
-    codes : (n,) int32 array
+    codes : int32 ndarray of shape (n,)
         Integers of ``bits`` bits, from −(2^(b−1) − 1) to 2^(b−1) − 1 (symmetric) or from 0 to 2^b − 1 (affine); 0 for
         parameters in no group.
-    step : (n,) array
+    step : ndarray of shape (n,)
         Distance q between neighbouring values (length); 0 for what does not move, parameters in no group and those that
         are 0. Rounding moves no parameter by more than q/2.
     bits : dict of str to int
         Bits per weight of every group.
     scale : dict of str to float
-        q of every group; 0 where all its weights are 0.
+        Distance q (length) of every group; 0 where all its weights are 0.
     zero_point : dict of str to int
-        Code of the value 0, which is always on the grid: what was pruned stays so. 0 for symmetric grids.
-    groups : dict of str to int array
+        Code of the value 0, which is always on the grid: what was pruned stays so. For symmetric grids it is 0.
+    groups : dict of str to int ndarray of shape (size of the group,)
         Indices of every group's weights.
     scheme : {"symmetric", "affine"}
+        Whether the grid goes from −max|θ| to max|θ|, or from min(θ, 0) to max(θ, 0).
+
+    See Also
+    --------
+    quantize : Returns it.
+    pack : Puts it into few bytes.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> rounded = gc.compression.quantize([0.9, -0.3, 0.25, 0.0], bits=3)
+    >>> rounded
+    <Quantized: 4 of 4 parameters, symmetric, 3 bits>
+    >>> rounded.codes, round(rounded.scale["all"], 6), rounded.zero_point
+    (array([ 3, -1,  1,  0], dtype=int32), 0.3, {'all': 0})
     """
 
     theta: FloatArray
@@ -83,9 +98,9 @@ def quantize(
 
     Parameters
     ----------
-    theta : (n,) array_like
+    theta : array_like of shape (n,)
         Parameters; they are not changed.
-    bits : int, (G,) sequence of int or mapping of str to int
+    bits : int, sequence of G ints or mapping of str to int
         Bits per weight, 2 to 16: one number, or one for every group, such as ``allocate_bits(...).bits``.
     groups : mapping of str to slice or index array, optional
         Which weights share a grid: ``network.weight_groups()`` for one a layer, ``network.weight_groups("unit")`` for
@@ -96,11 +111,18 @@ def quantize(
     Returns
     -------
     Quantized
+        Parameters as rounded, and the grid of every group.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments; groups that overlap or lack their number of bits; weights so large that their grid overflows.
+
+    See Also
+    --------
+    allocate_bits : Chooses the bits of every group.
+    quantization_changes : Predicts what rounding does to the loss.
+    glasscurv.save_compressed : Saves a quantised network in a small file.
 
     References
     ----------
@@ -175,15 +197,15 @@ def expected_quantization_change(
 
     Parameters
     ----------
-    step : (n,) array_like or float
+    step : array_like of shape (n,) or float
         Step q_i ≥ 0 of the grid of each weight (length), such as ``quantize(...).step``; 0 for what is not rounded.
-    hessian : (n,) array_like or float
-        Diagonal of the Hessian (gradient/length). 0 leaves the term out.
-    density : (n,) array_like or float
+    hessian : array_like of shape (n,) or float
+        Diagonal of the Hessian (gradient/length); it may be negative. 0 leaves the term out.
+    density : array_like of shape (n,) or float
         Glass density ρ ≥ 0 (gradient²/length) of every weight, or, for the directional model, the single number ρ_u
         along such movements. 0 leaves the term out.
     model : {"coordinate", "independent", "directional"}
-        G, the mean of the absolute change that the glass causes: c Σ sqrt(ρ_i) E|δ_i|^{3/2} with
+        Mean G of the absolute change that the glass causes: c Σ sqrt(ρ_i) E|δ_i|^{3/2} with
         E|δ|^{3/2} = (2/5)(q/2)^{3/2} (8a), c sqrt(Σ ρ_i E|δ_i|³) with E|δ|³ = (1/4)(q/2)³ (8b), or
         c sqrt(ρ_u) (Σ q_i²/12)^{3/4} (8c).
 
@@ -196,6 +218,11 @@ def expected_quantization_change(
     ------
     ValueError, TypeError
         Bad shapes, non-finite values, a negative step or density, an unknown model.
+
+    See Also
+    --------
+    quantization_changes : The same for each group and each number of bits.
+    glasscurv.expected_glass_change : The glass of a given displacement.
 
     Notes
     -----
@@ -244,22 +271,36 @@ def quantization_changes(
 
     Parameters
     ----------
-    theta, groups, scheme
-        As in `quantize`.
-    hessian, density, model
-        As in `expected_quantization_change`.
-    bits : (K,) sequence of int
+    theta : array_like of shape (n,)
+        Parameters; they are not changed.
+    groups : mapping of str to slice or index array, optional
+        Which weights share a grid, as in `quantize`; by default one group ``"all"``.
+    hessian : array_like of shape (n,) or float
+        Diagonal of the Hessian (gradient/length); it may be negative. 0 leaves the term out.
+    density : array_like of shape (n,) or float
+        Glass density ρ ≥ 0 (gradient²/length) of every weight. 0 leaves the term out.
+    bits : sequence of K ints
         Numbers of bits to try, 2 to 16.
+    scheme : {"symmetric", "affine"}
+        Kind of grid, as in `quantize`.
+    model : {"coordinate", "independent"}
+        Model of the glass, as in `expected_quantization_change`.
 
     Returns
     -------
-    (G, K) float64 array
-        Expected change of the loss, a row for every group: what `allocate_bits` takes.
+    float64 ndarray of shape (G, K)
+        Expected change, in units of the loss, a row for every group: what `allocate_bits` takes.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments.
+
+    See Also
+    --------
+    expected_quantization_change : The formula, for one group on one grid.
+    directional_quantization_changes : The same from gradients along such movements.
+    allocate_bits : Chooses the bits by these changes.
 
     References
     ----------
@@ -299,14 +340,28 @@ def _grids(
 class DirectionalChanges:
     """What rounding each group by itself does, from gradients along such movements.
 
-    Attributes
+    Parameters
     ----------
-    hessian : (G, K) float64 array
-        Mean change ½ E δ·Hδ, with H from differences of gradients over the movement itself.
-    glass : (G, K) float64 array
-        c sqrt(ρ_u) E‖δ‖^{3/2}, mean absolute change by the glass, equation (8c).
+    hessian : float64 ndarray of shape (G, K)
+        Mean change ½ E δ·Hδ (loss) of every group and number of bits, with H from differences of gradients over the
+        movement itself.
+    glass : float64 ndarray of shape (G, K)
+        Mean absolute change c sqrt(ρ_u) E‖δ‖^{3/2} (loss) by the glass, equation (8c).
     evaluations : int
         Gradient evaluations spent.
+
+    See Also
+    --------
+    directional_quantization_changes : Returns it.
+    allocate_bits : Takes `hessian`, or its sum with `glass`.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> problem = gc.Quadratic([[2.0, 0.0], [0.0, 6.0]])
+    >>> found = gc.compression.directional_quantization_changes(problem.gradient, [1.0, -0.5], bits=(2, 4, 8), rng=0)
+    >>> found.hessian.shape, found.glass.shape, found.evaluations
+    ((1, 3), (1, 3), 25)
     """
 
     hessian: FloatArray
@@ -329,18 +384,23 @@ def directional_quantization_changes(
     ----------
     gradient : callable
         ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
-    theta, groups, scheme
-        As in `quantize`.
-    bits : (K,) sequence of int
+    theta : array_like of shape (n,)
+        Parameters θ.
+    groups : mapping of str to slice or index array, optional
+        Which weights share a grid, as in `quantize`; by default one group ``"all"``.
+    bits : sequence of K ints
         Numbers of bits to try, 2 to 16.
+    scheme : {"symmetric", "affine"}
+        Kind of grid, as in `quantize`.
     samples : int
-        Movements δ per group and number of bits, uniform in ±q/2; gradients are taken at θ ± δ/√2.
+        Movements δ per group and number of bits, ≥ 1, uniform in ±q/2; gradients are taken at θ ± δ/√2.
     rng : None, int or Generator
         Source of the movements. The same seed gives the same result, bit for bit.
 
     Returns
     -------
     DirectionalChanges
+        Mean change and glass of every group and number of bits.
 
     Raises
     ------
@@ -348,6 +408,12 @@ def directional_quantization_changes(
         Bad arguments, or a gradient of the wrong shape.
     NonFiniteError
         A gradient with a nan or an infinity (a ValueError that names the group and the number of bits).
+
+    See Also
+    --------
+    quantization_changes : The same from the curvature of every weight.
+    predicted_changes : The same for parameters that were compressed in any way.
+    allocate_bits : Chooses the bits by these changes.
 
     Notes
     -----

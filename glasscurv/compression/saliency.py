@@ -58,24 +58,24 @@ def pruning_saliency(
 
     Parameters
     ----------
-    theta : (n,) array_like
+    theta : array_like of shape (n,)
         Parameters θ (length).
-    gradient : (n,) array_like, optional
-        g, the gradient at θ.
-    hessian : (n,) array_like or float, optional
+    gradient : array_like of shape (n,), optional
+        Gradient g at θ (loss/length).
+    hessian : array_like of shape (n,) or float, optional
         Diagonal h of the Hessian (gradient/length); it may be negative.
-    density : (n,) array_like or float, optional
+    density : array_like of shape (n,) or float, optional
         Glass density ρ ≥ 0 (gradient²/length): the diagonal of the density matrix for one weight alone, or the row sums
         that `estimate_curvature` measures, for many weights together.
     terms : str or sequence of str
         Which terms are added; the table in the module's notes lists them. Each needs its argument, and no others are
         looked at. ``"magnitude"`` and ``"input_norm"`` stand alone.
-    input_norm : (n,) array_like or float, optional
+    input_norm : array_like of shape (n,) or float, optional
         Size ≥ 0 of what each weight multiplies, as `MLP.input_norm` returns it.
 
     Returns
     -------
-    (n,) array
+    ndarray of shape (n,)
         Sum of the terms, in units of the loss (of θ, or of θ times the input, for the terms that stand alone).
 
     Raises
@@ -83,6 +83,13 @@ def pruning_saliency(
     ValueError, TypeError
         Bad shapes, non-finite values, a negative density or norm, an unknown, repeated or missing term, a term whose
         argument is missing, or terms of different units.
+
+    See Also
+    --------
+    prune : Removes the weights of least saliency.
+    measured_saliency : The truth, weight by weight.
+    removal_length : At what length to measure the curvature.
+    glasscurv.estimate_curvature : Measures gradient, Hessian and density.
 
     References
     ----------
@@ -156,15 +163,15 @@ def measured_saliency(
     ----------
     value : callable
         ``value(theta: (n,)) -> float``, the loss. The point it gets is read-only and reused: copy it to keep it.
-    theta : (n,) array_like
+    theta : array_like of shape (n,)
         Parameters θ.
-    indices : (k,) integers, optional
+    indices : int array_like of shape (k,), optional
         Which weights; by default all.
 
     Returns
     -------
-    (k,) float64 array
-        L(θ without weight i) − L(θ). It costs k + 1 evaluations.
+    float64 ndarray of shape (k,)
+        Change L(θ without weight i) − L(θ) for each of them, in units of the loss.
 
     Raises
     ------
@@ -172,6 +179,15 @@ def measured_saliency(
         Bad arguments, or indices out of range.
     NonFiniteError
         A loss that is nan or infinite (a ValueError that names the weight).
+
+    See Also
+    --------
+    pruning_saliency : Predicts it from curvature.
+    measured_changes : The same for whole groups.
+
+    Notes
+    -----
+    Costs k + 1 evaluations of the loss.
 
     Examples
     --------
@@ -197,7 +213,7 @@ def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = No
 
     Parameters
     ----------
-    theta : (n,) array_like
+    theta : array_like of shape (n,)
         Parameters θ.
     sparsity : float
         Share of the weights to be removed, in (0, 1).
@@ -207,12 +223,17 @@ def removal_length(theta: ArrayLike, sparsity: float, groups: Groups | None = No
     Returns
     -------
     float
-        Root mean square of the smallest weights (length). A σ for `estimate_curvature`.
+        Root mean square of the smallest weights (length), the σ for `estimate_curvature`.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments, or weights that would be removed and are all 0 already.
+
+    See Also
+    --------
+    glasscurv.estimate_curvature : Measures curvature at this length.
+    prune : Removes the weights.
 
     Notes
     -----

@@ -43,7 +43,7 @@ SMALL_CONTAMINATION = 0.1
 class Diagnostics:
     """How far an estimate can be trusted.
 
-    Attributes
+    Parameters
     ----------
     silent_fraction : float
         Share of the perturbations, over directions and coordinates, whose contrast is no larger than rounding
@@ -55,14 +55,32 @@ class Diagnostics:
     second_length : float or None
         The second perturbation length σ₂, if one was given. Without it the rest is not known.
     crossings : float or None
-        Boundaries N that touch a coordinate and are crossed by a perturbation of `length` to one side, on average. From
-        the share of silent perturbations at σ₂, exp(−2 N σ₂/σ); a lower bound where none is silent. Silent is what
+        Boundaries N that touch a coordinate and are crossed by a perturbation of ``length`` to one side, on average.
+        From the share of silent perturbations at σ₂, exp(−2 N σ₂/σ); a lower bound where none is silent. Silent is what
         rounding explains, or the smooth part of the loss, whose second difference goes as σ². Coordinates with less
         than a thousandth of the mean density, dead ones and those of layers that do not jump, do not count.
     contamination : float or None
         Share of the density that is no glass but the smooth part of the loss, whose share grows as σ³; from the ratio
         of the densities at both lengths, summed over coordinates. Where few boundaries are crossed at σ₂ it says
         little: rare large jumps are missed there, which looks smooth, and it may be negative.
+
+    See Also
+    --------
+    CurvatureEstimate : What it belongs to; its ``dense`` says in one word whether the interval is valid.
+    estimate_curvature : Estimate curvature and diagnose the estimate.
+
+    References
+    ----------
+    Theory, section 3, interval.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> toy = gc.RandomHinges(2, hinges=5000, half_width=4.0, rng=1)
+    >>> estimate = gc.estimate_curvature(toy.gradient, np.zeros(2), length=0.1, rng=2, second_length=0.003)
+    >>> known = estimate.diagnostics
+    >>> known.silent_fraction, known.crossings > 40, abs(known.contamination) < 0.5, known.relative_error < 0.5
+    (0.0, True, True, True)
     """
 
     silent_fraction: float
@@ -76,17 +94,17 @@ class Diagnostics:
 class CurvatureEstimate:
     """Curvature of every parameter, estimated from gradients at perturbed points.
 
-    Attributes
+    Parameters
     ----------
-    gradient : (n,) array
-        Gradient at the centre.
-    glass_density : (n,) array
-        ρ̂, variance of the gradient variation per unit length (gradient²/length).
-    hessian_diagonal : (n,) array
+    gradient : ndarray of shape (n,)
+        Gradient at the centre (loss/length).
+    glass_density : ndarray of shape (n,)
+        Density ρ̂, the variance of the gradient variation per unit length (gradient²/length).
+    hessian_diagonal : ndarray of shape (n,)
         Average of z∘Hz: unbiased for the diagonal of the Hessian (gradient/length).
-    hessian_abs : (n,) array
+    hessian_abs : ndarray of shape (n,)
         Average of |e|, e = (g(t_m) − g(t_0))/((t_m − t_0)σ): |Hz| and the noise of the glass (gradient/length).
-    hessian_rms : (n,) array
+    hessian_rms : ndarray of shape (n,)
         Root of the average of e² (gradient/length). Its square tends to Σ_j H_ij² + ρ_i/((t_m − t_0)σ): the Euclidean
         norm of each row only where glass is negligible at this length. Both absolute measures grow as σ falls.
     samples : int
@@ -95,12 +113,29 @@ class CurvatureEstimate:
         Perturbation length σ.
     evaluations : int
         Gradient evaluations spent.
-    nodes : (m,) array
+    nodes : ndarray of shape (m,)
         Where on each line gradients were taken, in units of `length`.
-    directions : (≤ M, n) array or None
+    directions : ndarray of shape (≤ M, n) or None
         Up to 128 directions; None for 64 parameters or more, where directions count as orthogonal.
     diagnostics : Diagnostics
         How far the estimate can be trusted.
+
+    See Also
+    --------
+    estimate_curvature : Measure it.
+    Diagnostics : What is known of its quality.
+
+    References
+    ----------
+    Theory, section 3, equations (9) and (10).
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> smooth = gc.Quadratic([[2.0, 0.0], [0.0, 3.0]])
+    >>> estimate = gc.estimate_curvature(smooth.gradient, np.zeros(2), length=0.1, rng=0)
+    >>> estimate.glass_density.round(9), estimate.hessian_diagonal.round(9), estimate.evaluations
+    (array([0., 0.]), array([2., 3.]), 33)
     """
 
     gradient: FloatArray
@@ -152,7 +187,7 @@ class CurvatureEstimate:
 
         Returns
         -------
-        (2, n) array
+        ndarray of shape (2, n)
             Lower and upper ends (gradient²/length); 0 and inf where nothing was crossed.
 
         Raises
@@ -198,20 +233,20 @@ def estimate_curvature(
     Parameters
     ----------
     gradient : callable
-        ``gradient(theta: (n,)) -> (n,)``, deterministic: the same minibatch and random state in every call. It may
-        return its own buffer. The point it gets is read-only.
-    theta : (n,) array_like
-        Centre μ. float32 stays float32.
+        Gradient of the loss (loss/length), ``gradient(theta: (n,)) -> (n,)``, deterministic: the same minibatch and
+        random state in every call. It may return its own buffer. The point it gets is read-only.
+    theta : array_like of shape (n,)
+        Centre μ (length). float32 stays float32.
     length : float
         Perturbation length σ > 0: the density is that of movements of this size.
     samples : int
         Number M ≥ 1 of directions.
-    nodes : (m,) array_like
+    nodes : array_like of shape (m,)
         Where on each line gradients are taken, in units of `length`; m ≥ 3, strictly increasing. The gradient at the
         centre is shared by all lines.
     distribution : distribution
-        Law of the directions. E z² makes `hessian_diagonal` unbiased for every law; the density and `hessian_abs` are
-        per unit of E|z|, and what they measure depends on the law (theory, section 4).
+        Law of the directions. E z² makes ``hessian_diagonal`` unbiased for every law; the density and ``hessian_abs``
+        are per unit of E|z|, and what they measure depends on the law (theory, section 4).
     rng : None, int or Generator
         Source of the directions. The same seed gives the same result, bit for bit, for any `workers`.
     workers : int or callable
@@ -224,6 +259,7 @@ def estimate_curvature(
     Returns
     -------
     CurvatureEstimate
+        Density and Hessian of every parameter, with diagnostics.
 
     Raises
     ------
@@ -236,6 +272,13 @@ def estimate_curvature(
     -----
     RuntimeWarning
         A length so small that points or gradients differ by little more than rounding.
+
+    See Also
+    --------
+    curvature_profile : Estimate the curvature of groups of parameters, and tell what it is.
+    suggest_length : Choose the perturbation length.
+    directional_density : Estimate the density along one direction.
+    glass_density_diagonal : Estimate the density of coordinates that move alone.
 
     Notes
     -----

@@ -30,7 +30,7 @@ CHANCE = 0.5
 class SuggestedLength:
     """The perturbation lengths that serve each group of parameters best, and why.
 
-    Attributes
+    Parameters
     ----------
     glass : dict of str to float
         The largest length at which the second difference is glass; nan where no length tried shows glass.
@@ -38,7 +38,7 @@ class SuggestedLength:
         The length at which the Hessian kernel has the least mean square error.
     reason : dict of str to str
         Why, in words, with the measured constants.
-    lengths : (k,) array
+    lengths : ndarray of shape (k,)
         Lengths tried, increasing.
     glass_density : dict of str to float
         Fitted ρ, mean over the group (gradient²/length).
@@ -47,6 +47,25 @@ class SuggestedLength:
         gradient/length³).
     evaluations : int
         Gradient evaluations spent.
+
+    See Also
+    --------
+    suggest_length : Find them.
+
+    References
+    ----------
+    Theory, sections 1 and 3.
+
+    Examples
+    --------
+    A smooth loss: the gradient x³ has the second derivative T = 6 at x = 1.
+
+    >>> import numpy as np, glasscurv as gc
+    >>> found = gc.suggest_length(lambda x: x**3, np.ones(5), np.geomspace(0.01, 0.1, 5), rng=0)
+    >>> found.glass, round(found.second_derivative["all"], 2), found.evaluations
+    ({'all': nan}, 6.0, 81)
+    >>> print(found.reason["all"].split(";")[0])
+    no glass: the second difference grows like that of a smooth loss at every length
     """
 
     glass: dict[str, float]
@@ -74,12 +93,12 @@ def suggest_length(
     Parameters
     ----------
     gradient : callable
-        ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
-    theta : (n,) array_like
-        Centre μ.
+        Gradient of the loss (loss/length), ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
+    theta : array_like of shape (n,)
+        Centre μ (length).
     lengths : sequence of float
         Lengths to try, at least five different ones; all suggestions lie between the least and the greatest.
-    groups : mapping of str to slice or index array, optional
+    groups : mapping of str to slice or ndarray of int, optional
         Groups of parameters, such as ``network.groups``; by default one group ``"all"``.
     samples : int
         Directions, at least 2. Each is followed over all lengths: 2 · samples · lengths evaluations.
@@ -93,6 +112,7 @@ def suggest_length(
     Returns
     -------
     SuggestedLength
+        Two lengths for every group, and the reasons.
 
     Raises
     ------
@@ -100,6 +120,17 @@ def suggest_length(
         Bad arguments, or a gradient of the wrong shape.
     NonFiniteError
         A gradient with a nan or an infinity.
+
+    Warns
+    -----
+    RuntimeWarning
+        Lengths so small that points differ by little more than rounding.
+
+    See Also
+    --------
+    variation_exponent : Fit the exponents by themselves.
+    estimate_curvature : Estimate the curvature at a length.
+    curvature_profile : Estimate the curvature of groups at a length.
 
     Notes
     -----

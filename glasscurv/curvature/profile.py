@@ -50,24 +50,24 @@ UNITS = "g²/l is gradient² per length, g/l gradient per length; the share is t
 class CurvatureProfile:
     """Curvature of each group of parameters, such as the layers of a network.
 
-    Attributes
+    Parameters
     ----------
     groups : tuple of str
         Names of the L groups.
-    parameters : (L,) int64 array
+    parameters : int64 ndarray of shape (L,)
         Number of parameters in each.
-    glass_density : (L,) array
+    glass_density : ndarray of shape (L,)
         Glass density ρ̂ at `length`, mean over the group's parameters (gradient²/length).
-    hessian_abs, hessian_rms, hessian_diagonal : (L,) array
+    hessian_abs, hessian_rms, hessian_diagonal : ndarray of shape (L,)
         Measures of the Hessian at `length`, means over the group's parameters, as in `CurvatureEstimate`
         (gradient/length). The first two hold the noise of the glass as well.
-    glass_share : (L,) array
+    glass_share : ndarray of shape (L,)
         Share of the loss's bend that is glass, in [0, 1], for movements of `length`: see the notes of
         `curvature_profile`. nan where nothing bends.
-    exponent : (L,) array
+    exponent : ndarray of shape (L,)
         Exponent of the second difference over lengths around `length`: 1 is glass, 4 a smooth loss, 3 a continuous
         gradient with kinks (the output layer of a ReLU network). nan where it cannot be fitted.
-    exponent_error : (L,) array
+    exponent_error : ndarray of shape (L,)
         Its standard error.
     verdict : tuple of str
         What the exponent says, one word for each group: ``"glass"`` from 0.5, ``"mixed"`` from 1.5, ``"kinks"`` from
@@ -77,6 +77,21 @@ class CurvatureProfile:
         Perturbation length σ.
     evaluations : int
         Gradient evaluations spent.
+
+    See Also
+    --------
+    curvature_profile : Measure it.
+
+    References
+    ----------
+    Theory, sections 1 to 3.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> profile = gc.curvature_profile(lambda x: x**3, np.ones(5), length=0.1, rng=0)
+    >>> profile.groups, profile.verdict, profile.exponent.round(6), profile.hessian_diagonal.round(2)
+    (('all',), ('smooth',), array([4.]), array([3.01]))
     """
 
     groups: tuple[str, ...]
@@ -109,10 +124,10 @@ def curvature_profile(
     Parameters
     ----------
     gradient : callable
-        ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
-    theta : (n,) array_like
-        Centre μ.
-    groups : mapping of str to slice or index array, optional
+        Gradient of the loss (loss/length), ``gradient(theta: (n,)) -> (n,)``, as in `estimate_curvature`.
+    theta : array_like of shape (n,)
+        Centre μ (length).
+    groups : mapping of str to slice or ndarray of int, optional
         Groups of parameters, such as ``network.groups``; by default one group ``"all"``.
     length : float
         Perturbation length σ > 0: the curvature is that of movements of this size.
@@ -130,6 +145,7 @@ def curvature_profile(
     Returns
     -------
     CurvatureProfile
+        Density, Hessian, exponent and verdict of every group.
 
     Raises
     ------
@@ -142,6 +158,13 @@ def curvature_profile(
     -----
     RuntimeWarning
         Lengths at which gradients differ by no more than rounding; see `variation_exponent`.
+
+    See Also
+    --------
+    estimate_curvature : Estimate the curvature of every parameter.
+    variation_exponent : Fit the exponents by themselves.
+    suggest_length : Choose the perturbation length.
+    plotting.plot_profile : Draw it.
 
     Notes
     -----

@@ -24,6 +24,11 @@ def load_digits() -> Split:
     ImportError
         scikit-learn is missing; the message says what to install.
 
+    See Also
+    --------
+    load_idx : Read MNIST and its relatives from files.
+    two_spirals : Draw a classification of two inputs.
+
     Examples
     --------
     >>> import glasscurv as gc

@@ -27,15 +27,15 @@ def load_npz(path: str | PathLike[str]) -> tuple[FloatArray, NDArray[Any]]:
 
     Parameters
     ----------
-    path : path
+    path : str or path-like
         File that ``numpy.savez(path, X=X, y=y)`` wrote; other arrays in it are left alone.
 
     Returns
     -------
-    X : (m, d) array
-        float32 and float64 as they are, integers as float64.
-    y : (m,) or (m, k) array
-        Integers as int64.
+    X : ndarray of shape (m, d)
+        Inputs: float32 and float64 as they are, integers as float64.
+    y : ndarray of shape (m,) or (m, k)
+        Targets: floats as they are, integers as int64.
 
     Raises
     ------
@@ -43,6 +43,11 @@ def load_npz(path: str | PathLike[str]) -> tuple[FloatArray, NDArray[Any]]:
         There is no such file.
     ValueError, TypeError
         No archive, a damaged one, X or y missing, or arrays that are not finite real numbers or do not fit.
+
+    See Also
+    --------
+    load_csv : Read comma-separated numbers.
+    split : Set rows apart for validation.
 
     Examples
     --------
@@ -77,17 +82,17 @@ def load_csv(path: str | PathLike[str], target: str | None = None) -> tuple[Floa
 
     Parameters
     ----------
-    path : path
+    path : str or path-like
         Text file in UTF-8, with at least two columns.
     target : str, optional
         Column of the header that holds the targets; by default the last column does.
 
     Returns
     -------
-    X : (m, d) float64 array
-        The other columns, in the order of the file.
-    y : (m,) array
-        int64 if all targets are whole numbers, however they are written (``3``, ``3.0``), else float64.
+    X : float64 ndarray of shape (m, d)
+        Inputs: the other columns, in the order of the file.
+    y : ndarray of shape (m,)
+        Targets: int64 if all are whole numbers, however they are written (``3``, ``3.0``), else float64.
 
     Raises
     ------
@@ -102,6 +107,11 @@ def load_csv(path: str | PathLike[str], target: str | None = None) -> tuple[Floa
     UserWarning
         The first line is 0, 1, 2, … with three columns or more: it is read as numbers, and may be the header that
         pandas writes for columns without names. With two columns there is no telling.
+
+    See Also
+    --------
+    load_npz : Read a NumPy archive.
+    split : Set rows apart for validation.
 
     Examples
     --------

@@ -23,17 +23,17 @@ def load_idx(images: str | PathLike[str], labels: str | PathLike[str]) -> tuple[
 
     Parameters
     ----------
-    images : path
+    images : str or path-like
         For example ``train-images-idx3-ubyte.gz``: a magic number 2051, count, height and width as big-endian 32-bit
         integers, then a byte a pixel.
-    labels : path
+    labels : str or path-like
         For example ``train-labels-idx1-ubyte.gz``: a magic number 2049 and the count, then a byte a label.
 
     Returns
     -------
-    X : (m, height · width) float64 array
+    X : float64 ndarray of shape (m, height · width)
         Images as rows, scaled from 0 … 255 to [0, 1].
-    y : (m,) int64 array
+    y : int64 ndarray of shape (m,)
         Labels.
 
     Raises
@@ -43,6 +43,11 @@ def load_idx(images: str | PathLike[str], labels: str | PathLike[str]) -> tuple[
     ValueError
         A wrong magic number, a file that is shorter or longer than its header says, no images, or as many labels as
         there are not images.
+
+    See Also
+    --------
+    load_digits : Smaller images, without a file.
+    split : Set rows apart for validation.
 
     Examples
     --------

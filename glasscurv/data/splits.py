@@ -14,16 +14,29 @@ from glasscurv._validation import finite, generator, matrix, number, real_array
 class Split(NamedTuple):
     """Training and validation data.
 
-    Attributes
+    Parameters
     ----------
-    X : (m, d) array
+    X : ndarray of shape (m, d)
         Training inputs.
-    y : (m,) array
+    y : ndarray of shape (m,) or (m, k)
         Training targets: int64 labels, or values of a regression.
-    X_validation : (k, d) array
+    X_validation : ndarray of shape (v, d)
         Validation inputs.
-    y_validation : (k,) array
+    y_validation : ndarray of shape (v,) or (v, k)
         Validation targets.
+
+    See Also
+    --------
+    split : Split inputs and targets.
+    load_digits : Return handwritten digits, split.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> data = gc.data.regression(rows=100, rng=0)
+    >>> X, y, X_validation, y_validation = data
+    >>> X is data.X, y_validation.shape
+    (True, (100,))
     """
 
     X: FloatArray
@@ -37,9 +50,9 @@ def split(X: ArrayLike, y: ArrayLike, validation: float = 0.2, rng: RngLike = 0)
 
     Parameters
     ----------
-    X : (m, d) array_like
+    X : array_like of shape (m, d)
         Inputs, m ≥ 2.
-    y : (m,) or (m, k) array_like
+    y : array_like of shape (m,) or (m, k)
         Targets; integers become int64.
     validation : float
         Share of the rows in (0, 1) that validate, rounded to whole rows; both parts get at least one.
@@ -56,6 +69,12 @@ def split(X: ArrayLike, y: ArrayLike, validation: float = 0.2, rng: RngLike = 0)
     ValueError, TypeError
         Inputs or targets that are not finite real numbers or do not fit each other, fewer than two rows, or a share
         outside (0, 1).
+
+    See Also
+    --------
+    load_csv : Read inputs and targets from comma-separated numbers.
+    load_npz : Read inputs and targets from a NumPy archive.
+    load_idx : Read images and labels in the format of MNIST.
 
     Examples
     --------

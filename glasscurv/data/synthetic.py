@@ -25,12 +25,17 @@ def two_spirals(rows: int = 400, noise: float = 0.1, rng: RngLike = None) -> Spl
     Returns
     -------
     Split
-        Points (rows, 2) and labels 0 and 1.
+        Points of shape (rows, 2), and labels 0 and 1 of shape (rows,), in either part.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments.
+
+    See Also
+    --------
+    regression : Draw a regression.
+    load_digits : Return handwritten digits.
 
     Notes
     -----
@@ -72,12 +77,17 @@ def regression(rows: int = 1000, noise: float = 0.1, rng: RngLike = None) -> Spl
     Returns
     -------
     Split
-        Inputs (rows, 6) and float targets (rows,).
+        Inputs of shape (rows, 6), and float64 targets of shape (rows,), in either part.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments.
+
+    See Also
+    --------
+    two_spirals : Draw a classification.
+    load_digits : Return handwritten digits.
 
     Notes
     -----

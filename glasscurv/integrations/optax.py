@@ -37,27 +37,43 @@ NO_PARAMS = "alice needs the parameters: update(updates, state, params, value_an
 class AliceState(NamedTuple):
     """State of `alice`: a pytree of arrays and nothing else, so that it is saved and restored as any other.
 
-    Attributes
+    Parameters
     ----------
-    count : () array of int32
+    count : int32 array of shape ()
         Updates so far. It is what schedules see, and what decides which updates are full.
-    key : array of uint32
+    key : uint32 array of shape (words of the key,)
         Data of the random key. It never changes: the directions of an update come from it and the count.
     lookahead : pytree
-        ν, where the next gradient is taken.
+        Point ν where the next gradient is taken.
     gradient, second_moment : pytree
         Running averages G (regularised) and V of the gradient and its square.
     curvature, density : pytree
-        Running averages C and R: the Hessian measure that `hessian` names, and the glass density.
-    value : () array
+        Running averages C and R: the Hessian measure that ``hessian`` names, and the glass density.
+    value : array of shape ()
         Loss at the look-ahead point of the last update; infinite before the first.
-    first_rate : () array
-        Learning rate of the first update, to which `lr_min` and `lr_max` belong.
-    evaluations : () array of int32
+    first_rate : array of shape ()
+        Learning rate of the first update, to which ``lr_min`` and ``lr_max`` belong.
+    evaluations : int32 array of shape ()
         Gradients so far.
-    skipped, first_nonfinite : () array of int32
+    skipped, first_nonfinite : int32 array of shape ()
         Number of updates that were left out because something was not finite or too large, and the first of them,
         counted from 1; -1 while there is none.
+
+    See Also
+    --------
+    alice : The transformation whose ``init`` and ``update`` return it.
+
+    References
+    ----------
+    Theory, section 8.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from glasscurv.integrations.optax import alice
+    >>> state = alice(0.1).init({"a": jnp.ones(3)})
+    >>> state.lookahead["a"].tolist(), int(state.count), int(state.first_nonfinite)
+    ([1.0, 1.0, 1.0], 0, -1)
     """
 
     count: Any  # an array; tuples have a method of this name
@@ -96,11 +112,36 @@ def alice(
     Parameters
     ----------
     learning_rate : float or callable
-        Learning rate > 0, or a schedule: a function of the number of updates so far. The bounds follow it and, unless
-        `length` is given, the perturbation length. With `length` and without `lr_min` and `lr_max` it may start at 0.
-    betas, eps, l1, l2, step_fraction, lookahead, limiter, lr_min, lr_max, hessian, glass, quick_steps, length
-        As in `glasscurv.Alice`. `lr_min` and `lr_max` are those of the first learning rate and scale with it.
-    seed : int or key
+        Learning rate > 0 (length), or a schedule, a function of the number of updates so far: the scale of the bounds
+        and, unless `length` is given, the perturbation length. With `length` and without `lr_min` and `lr_max` it may
+        start at 0.
+    betas : tuple of two floats
+        Averaging weights β₁ of the gradient and β₂ of its square, in [0, 1).
+    eps : float
+        Small ε > 0 in the unit of what it is added to: |G|, the curvature of the step and, in the ``"adam"`` limiter,
+        the root of V.
+    l1, l2 : float
+        Regularisation weights λ₁ (gradient) and λ₂ (gradient/length), ≥ 0.
+    step_fraction : float, optional
+        Part φ ≥ 0 of the step that the centre takes; by default (1−β₁) times `lookahead`, which makes the averaged
+        gradient exact on quadratics.
+    lookahead : float
+        Multiple ω ≥ 0 of the step at which the next gradient is taken.
+    limiter : {"adam", "sgdm", "fixed"}
+        Unit of the bounds, as in `glasscurv.bound_step`.
+    lr_min : float
+        Lower bound ≥ 0 of the step in that unit, for the first learning rate; it scales when that changes.
+    lr_max : float, optional
+        Upper bound ≥ `lr_min`, in the same way; by default 2 lr.
+    hessian : {"abs", "rms", "zero", "diagonal"}
+        Curvature h of the step: the average of |Hz|, the root of that of (Hz)², none, or the absolute average of z∘Hz.
+    glass : bool
+        Whether the glass density enters the step.
+    quick_steps : int
+        Quick steps between full steps, ≥ 0.
+    length : float, optional
+        Perturbation length σ > 0; by default the current learning rate.
+    seed : int or jax.Array
         Source of the directions: an int in [0, 2³²), or a random key of JAX, of either kind.
 
     Returns
@@ -112,22 +153,28 @@ def alice(
         ``f(params) -> (value, gradients)``, such as ``jax.value_and_grad(loss)``, is pure, with the same minibatch
         in every call. It is called at the look-ahead point and, in full steps, at its two perturbed neighbours.
 
-        `updates`, the gradient in other transformations, is **not used**: no gradient at `params` is needed. Pass
-        anything of that structure, such as `params`. Other keyword arguments are ignored.
+        ``updates``, the gradient in other transformations, is **not used**: no gradient at ``params`` is needed. Pass
+        anything of that structure, such as ``params``. Other keyword arguments are ignored.
 
     Raises
     ------
     ValueError, TypeError
-        Bad arguments; parameters that are not real floating-point numbers; of `update`, missing arguments, or an `f`
-        that returns something else. Numbers that are traced are taken as they are; `betas` cannot be traced.
+        Bad arguments; parameters that are not real floating-point numbers; of ``update``, missing arguments, or an
+        ``f`` that returns something else. Numbers that are traced are taken as they are; `betas` cannot be traced.
+
+    See Also
+    --------
+    glasscurv.Alice : The same on flat NumPy vectors, with masks and other directions.
+    gradient_function : A loss of JAX for the estimators and optimizers of glasscurv.
 
     Notes
     -----
     Under ``jax.jit`` nothing can be raised. So, everywhere, an update with a value or gradient that is not finite, or
     so large that an average might overflow, changes neither the parameters nor the averages, and the look-ahead point
-    stays. It only takes its place in the count; `skipped` counts such updates, and `first_nonfinite` names the first.
+    stays. It only takes its place in the count; ``skipped`` counts such updates, and ``first_nonfinite`` names the
+    first.
 
-    Quick steps evaluate one gradient, under ``jax.jit`` too. Under ``jax.vmap`` they do so where `count` is the same
+    Quick steps evaluate one gradient, under ``jax.jit`` too. Under ``jax.vmap`` they do so where ``count`` is the same
     for all, as in ``jax.vmap(train)(seeds)``; mapped over states, every update takes three.
 
     State and arithmetic have the precision of each parameter, and at least float32. The function is called with
@@ -389,12 +436,38 @@ class _Alice:
 class GradientFunction:
     """Gradient of a loss of JAX as a function of one flat NumPy vector, for every estimator; see `gradient_function`.
 
+    Parameters
+    ----------
+    loss : callable
+        Loss ``loss(params) -> ()`` array, traceable by JAX and compiled once.
+    params : pytree
+        Parameters in float32 or float64, in the order of whose leaves the vector goes.
+
     Attributes
     ----------
-    theta : (n,) array
+    theta : ndarray of shape (n,)
         The parameters it was made from.
     groups : dict of str to slice
         The parameters of each leaf of the pytree, by its path, such as ``"layer1/weight"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What `gradient_function` refuses.
+
+    See Also
+    --------
+    gradient_function : Makes one.
+    glasscurv.estimate_curvature : Takes it for a gradient.
+    glasscurv.Alice : Takes its `value_and_grad`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from glasscurv.integrations.optax import GradientFunction
+    >>> f = GradientFunction(lambda params: jnp.sum(params["a"] ** 2) / 2, {"a": jnp.zeros(2)})
+    >>> f([3.0, -4.0]).tolist(), f.value_and_grad([3.0, -4.0])[0], f.unflatten(f.theta)["a"].shape
+    ([3.0, -4.0], 12.5, (2,))
     """
 
     def __init__(self, loss: Callable[[Any], jax.Array], params: Any) -> None:
@@ -417,18 +490,72 @@ class GradientFunction:
         self.__dict__.update(state, _process=os.getpid())  # what was sent to another process is at home there
 
     def __call__(self, theta: ArrayLike) -> FloatArray:
-        """Return the gradient, shape (n,), at `theta` of shape (n,)."""
+        """Return the gradient.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Where to evaluate.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Gradient of the loss, of the dtype of the attribute `theta`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A `theta` of another size, or not finite.
+        RuntimeError
+            The process was forked after the function was made.
+        """
         return self.value_and_grad(theta)[1]
 
     def value_and_grad(self, theta: ArrayLike) -> tuple[float, FloatArray]:
-        """Return the loss and its gradient, shape (n,), at `theta` of shape (n,)."""
+        """Return the loss and its gradient, as `glasscurv.Alice` and other optimizers take them.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Where to evaluate.
+
+        Returns
+        -------
+        loss : float
+            Loss of the parameters `theta`.
+        gradient : ndarray of shape (n,)
+            Its gradient, of the dtype of the attribute `theta`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A `theta` of another size, or not finite.
+        RuntimeError
+            The process was forked after the function was made.
+        """
         if os.getpid() != self._process:  # compiled code would wait for threads that the fork left behind
             raise RuntimeError("JAX does not survive a fork: use threads, workers=ThreadPoolExecutor().map")
         value, gradient = self._value_and_grad(self._flat(theta))
         return float(value), np.array(gradient)
 
     def unflatten(self, theta: ArrayLike) -> Any:
-        """Return the pytree of parameters with the entries of `theta`, shape (n,)."""
+        """Return the pytree of parameters with the entries of a vector.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Entries, in the order of the leaves.
+
+        Returns
+        -------
+        pytree
+            Parameters like those the function was made from.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A `theta` of another size, or not finite.
+        """
         return self._unravel(self._flat(theta))
 
     def _flat(self, theta: ArrayLike) -> jax.Array:
@@ -441,15 +568,15 @@ def gradient_function(loss: Callable[[Any], jax.Array], params: Any) -> Gradient
     Parameters
     ----------
     loss : callable
-        ``loss(params) -> ()`` array, traceable by JAX and compiled once.
+        Loss ``loss(params) -> ()`` array, traceable by JAX and compiled once.
     params : pytree
         Parameters in float32 or float64, in the order of whose leaves the vector goes.
 
     Returns
     -------
     GradientFunction
-        ``f(theta: (n,)) -> (n,)``, with the parameters `theta`, the `groups`, ``value_and_grad(theta)``, for the
-        optimizers, and ``unflatten(theta)``.
+        Function ``f(theta: (n,)) -> (n,)``, with the parameters ``theta``, the ``groups``, ``value_and_grad(theta)``,
+        for the optimizers, and ``unflatten(theta)``.
 
     Raises
     ------
@@ -457,6 +584,11 @@ def gradient_function(loss: Callable[[Any], jax.Array], params: Any) -> Gradient
         `loss` cannot be called, or `params` are not finite float32 or float64 arrays.
     RuntimeError
         The function is called in a process that was forked after it was made.
+
+    See Also
+    --------
+    alice : Trains parameters of JAX without this detour.
+    glasscurv.estimate_curvature : Takes the function for a gradient.
 
     Notes
     -----

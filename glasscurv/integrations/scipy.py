@@ -62,46 +62,49 @@ def minimize_alice(
     Parameters
     ----------
     fun : callable
-        ``fun(x: (n,), *args) -> float``; with ``jac=True`` in SciPy's ``minimize`` it returns value and gradient.
-    x0 : (n,) array_like
+        Function ``fun(x: (n,), *args) -> float``; with ``jac=True`` in SciPy's ``minimize`` it returns value and
+        gradient.
+    x0 : array_like of shape (n,)
         Where to start. float32 stays float32.
     args : tuple
         Further arguments of `fun` and `jac`.
     jac : callable
-        ``jac(x, *args) -> (n,)``, the gradient. It is needed: nothing is differenced.
-    hess, hessp
+        Gradient ``jac(x: (n,), *args) -> (n,)``. It is needed: nothing is differenced.
+    hess, hessp : object
         Not used; SciPy's warning for a method that ignores them is given.
-    bounds, constraints
-        Not supported; they must be left out or bound nothing (bounds that are all None or infinite).
+    bounds : sequence of tuple or scipy.optimize.Bounds, optional
+        Not supported: they must bound nothing, all of them None or infinite.
+    constraints : sequence
+        Not supported: it must be empty.
     callback : callable, optional
-        Called after every step as ``callback(intermediate_result=result)``, a result with `x` and `fun`, if its only
-        parameter has that name, and else as ``callback(x)``: always with the best point so far. It may raise
+        Called after every step as ``callback(intermediate_result=result)``, a result with ``x`` and ``fun``, if its
+        only parameter has that name, and else as ``callback(x)``: always with the best point so far. It may raise
         StopIteration.
     maxiter : int
         Most steps, ≥ 0.
     tol : float
-        ≥ 0; the search ends when steps of the length tol · max(1, max|x|) lead no further (see the notes). It is at
-        least ten times the machine precision of `x0`, below which perturbations would be rounded away.
+        Tolerance ≥ 0: the search ends when steps of the length tol · max(1, max|x|) lead no further (see the notes). It
+        is at least ten times the machine precision of `x0`, below which perturbations would be rounded away.
     gtol : float
-        ≥ 0; it also ends where no entry of the gradient is larger. Like SciPy's it is absolute, and so the one
-        threshold in the unit of `fun`: 0 leaves the end to `tol`.
+        Tolerance ≥ 0 (gradient): the search also ends where no entry of the gradient is larger. Like SciPy's it is
+        absolute, and so the one threshold in the unit of `fun`: 0 leaves the end to `tol`.
     lr : float
         First learning rate > 0 (length); at least ten times the steps at which the search ends.
     rng : None, int or Generator
         Source of Alice's directions. The default makes the search deterministic.
     disp : bool
-        Print how the search ended.
-    **options
+        Whether to print how the search ended.
+    **options : object
         Other options of `Alice`, except l1 and l2, which would change the function. By default eps is the largest
         entry of the gradient at `x0` times the square of the machine precision.
 
     Returns
     -------
-    OptimizeResult
-        `x` is the best point evaluated, `fun` and `jac` its value and gradient. `nit` counts the steps; `nfev` and
-        `njev` the evaluations. `status` is 0 (converged), 1 (`maxiter` steps), 2 (a value or gradient that was
-        not finite, or too large) or 99 (stopped by the callback); `message` says it in words, and `success` is
-        True for 0 only.
+    scipy.optimize.OptimizeResult
+        Its ``x`` is the best point evaluated, ``fun`` and ``jac`` are its value and gradient. ``nit`` counts the steps;
+        ``nfev`` and ``njev`` the evaluations. ``status`` is 0 (converged), 1 (`maxiter` steps), 2 (a value or gradient
+        that was not finite, or too large) or 99 (stopped by the callback); ``message`` says it in words, and
+        ``success`` is True for 0 only.
 
     Raises
     ------
@@ -111,7 +114,12 @@ def minimize_alice(
     Warns
     -----
     RuntimeWarning
-        `hess` or `hessp` is given.
+        A `hess` or `hessp` is given.
+
+    See Also
+    --------
+    Alice : The optimizer, one step at a time and with noise.
+    Quadratic : A function with value and gradient to try it on.
 
     Notes
     -----
@@ -132,7 +140,7 @@ def minimize_alice(
     valley of Rosenbrock's function to a fraction. The glass is off: it prices the gradient's random walk over
     very many small jumps, and where a function has few kinks, as the maximum of a few affine functions has, steps
     that obey it stop early. For functions of thousands of kinks ``options={"glass": True}`` turns it on. The
-    perturbation length is lr/10 unless `length` is given.
+    perturbation length is lr/10 unless ``length`` is given.
 
     What to expect: with its coordinate-wise curvature Alice converges linearly on smooth functions, at a rate set by
     their coupling. Where BFGS works it takes far fewer evaluations: 41 on Rosenbrock's function in two dimensions, and
@@ -146,6 +154,10 @@ def minimize_alice(
     so few, and so flat, that no step finds one. On maxima of affine functions plus a weighted sum of absolute values,
     8 of 12 random ones ended with success 1e-4 to 5e-3 above the minimum; at three of these points the steepest descent
     left had a slope of 0.01.
+
+    References
+    ----------
+    Theory, section 8.
 
     Examples
     --------

@@ -119,16 +119,16 @@ class _GlassMLP(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, d) array_like
+        X : array_like of shape (m, d)
             Inputs, dense and finite. float32 stays float32, others become float64.
-        y : (m,) array_like, or (m, k) for regression
+        y : array_like of shape (m,), or of shape (m, k) for regression
             Targets: labels of any type, or numbers.
-        **unsupported
+        **unsupported : object
             Nothing: sample weights are refused with a message of their own.
 
         Returns
         -------
-        estimator
+        GlassMLPClassifier or GlassMLPRegressor
             The estimator itself.
 
         Raises
@@ -354,9 +354,9 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     random_state : None, int or RandomState
         Source of the initial parameters, Alice's directions, the order of the rows and the rows held out.
     tol : float
-        ≥ 0. The training loss, or with `early_stopping` the validation score, must get better by so much.
+        Least improvement ≥ 0 that counts, of the training loss, or with `early_stopping` of the validation score.
     verbose : bool
-        Print the loss of every epoch, and its validation score.
+        Whether to print the loss of every epoch, and its validation score.
     warm_start : bool
         Whether `fit` goes on from the parameters of the last fit, with a new Alice.
     early_stopping : bool
@@ -367,24 +367,31 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     n_iter_no_change : int or inf
         Training ends after more epochs than this, ≥ 1, without improvement by `tol`. Epochs in which Alice still
         gathers averages without moving do not count.
-    hessian, glass, quick_steps
-        As in `glasscurv.Alice`.
+    hessian : {"abs", "rms", "zero", "diagonal"}
+        Curvature h of the step: the average of |Hz|, the root of that of (Hz)², none, or the absolute average of z∘Hz.
+    glass : bool
+        Whether the glass density enters the step.
+    quick_steps : int
+        Quick steps between full steps, ≥ 0.
     curvature_profile : bool
         Whether `fit` ends by measuring `curvature_profile_`, with 194 gradients on all rows that it trained on.
 
     Attributes
     ----------
-    classes_ : (k,) array
+    classes_ : ndarray of shape (k,)
         The labels, sorted.
     n_features_in_ : int
-    feature_names_in_ : (d,) array of str
-        Only if `X` has names of columns that are all strings.
+        Number of columns d of ``X``.
+    feature_names_in_ : str ndarray of shape (d,)
+        Names of the columns; only if ``X`` has them and all are strings.
     network_ : MLP
         The network, for the functions of this library.
-    theta_ : (n,) array
+    theta_ : ndarray of shape (n,)
         Its parameters, read-only.
-    coefs_, intercepts_ : list of array
-        Weights (inputs, outputs) and biases (outputs,) of every layer, views of `theta_`.
+    coefs_ : list of ndarray of shape (inputs, outputs)
+        Weights of every layer, views of `theta_`.
+    intercepts_ : list of ndarray of shape (outputs,)
+        Biases of every layer, views of `theta_`.
     curvature_profile_ : CurvatureProfile
         Curvature of every layer, for perturbations of the length `learning_rate_init`, of the loss without penalty on
         the rows that were trained on; on request only.
@@ -393,7 +400,7 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     evaluations_ : int
         Gradients on minibatches that the training took, since the parameters were drawn.
     loss_curve_ : list of float
-        Mean loss of the minibatches of every epoch and the penalty at its end, since the parameters were drawn.
+        Mean loss of the minibatches of every epoch, plus the penalty at its end, since the parameters were drawn.
     loss_, best_loss_ : float
         Its last and its least value; nan if Ctrl-C came in the first epoch.
     validation_scores_ : list of float or None
@@ -403,7 +410,13 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
     n_layers_, n_outputs_ : int
         Number of layers, the input counted, and of classes.
     out_activation_ : str
-        ``"softmax"``, also for two classes.
+        Function of the outputs: ``"softmax"``, also for two classes.
+
+    See Also
+    --------
+    GlassMLPRegressor : The same for real targets.
+    glasscurv.MLP : The network.
+    glasscurv.train : Trains it.
 
     Notes
     -----
@@ -436,14 +449,14 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, d) array_like
+        X : array_like of shape (m, d)
             Inputs.
-        y : (m,) array_like
+        y : array_like of shape (m,)
             Labels.
-        classes : (k,) array_like, optional
+        classes : array_like of shape (k,), optional
             All labels that will ever come. It is needed in the first call, if nothing was fitted before.
-        **unsupported
-            As in `fit`.
+        **unsupported : object
+            Nothing, as in `fit`.
 
         Returns
         -------
@@ -473,18 +486,66 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
         return self._fit(X, y, classes, incremental=True)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the most probable label of every row of X (m, d), shape (m,)."""
+        """Predict the label of every row.
+
+        Parameters
+        ----------
+        X : array_like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            The most probable labels.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data, or an estimator that is not fitted.
+        """
         best = self._outputs(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[best]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
-        """Return the probability of every class for every row of X (m, d), shape (m, k)."""
+        """Predict the probability of every class.
+
+        Parameters
+        ----------
+        X : array_like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (m, k)
+            Probabilities of the classes, in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data, or an estimator that is not fitted.
+        """
         probabilities: FloatArray = softmax(self._outputs(X), axis=1)
         return probabilities
 
     def predict_log_proba(self, X: ArrayLike) -> FloatArray:
-        """Return the logarithms of `predict_proba`, shape (m, k), finite where that is 0."""
+        """Predict the logarithm of the probability of every class.
+
+        Parameters
+        ----------
+        X : array_like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (m, k)
+            Logarithms of the probabilities, finite where these are rounded to 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data, or an estimator that is not fitted.
+        """
         logarithms: FloatArray = log_softmax(self._outputs(X), axis=1)
         return logarithms
 
@@ -513,30 +574,94 @@ class GlassMLPClassifier(ClassifierMixin, _GlassMLP):  # type: ignore[misc]
 class GlassMLPRegressor(RegressorMixin, MultiOutputMixin, _GlassMLP):  # type: ignore[misc]
     """A multilayer perceptron for one or several real targets, trained by `glasscurv.Alice` on the mean squared error.
 
+    Names and meaning are those of scikit-learn's ``MLPRegressor`` where it has the same thing.
+
     Parameters
     ----------
-    hidden_layer_sizes, activation, alpha, batch_size, learning_rate_init, max_iter, shuffle, random_state
-        As in `GlassMLPClassifier`, but the penalty is alpha/b |θ|²: the loss is twice that of ``MLPRegressor``, beside
-        which `alpha` then weighs the same.
-    tol, verbose, warm_start, early_stopping, validation_fraction, n_iter_no_change
-        As in `GlassMLPClassifier`, but the score is R², and the rows held out are any.
-    hessian, glass, quick_steps, curvature_profile
-        As in `GlassMLPClassifier`.
+    hidden_layer_sizes : int or sequence of int
+        Width of every hidden layer; an empty sequence makes a linear model.
+    activation : {"relu", "leaky_relu", "tanh", "silu", "gelu"}
+        Activation of the hidden layers.
+    alpha : float
+        L2 penalty ≥ 0: the gradient is that of the loss and alpha/b |θ|², b the rows of a minibatch. The loss is twice
+        that of ``MLPRegressor``, beside which `alpha` then weighs the same, but it holds for the biases too.
+    batch_size : int or "auto"
+        Rows of a minibatch, ≥ 1; ``"auto"`` is 200. There are never more than the data have.
+    learning_rate_init : float
+        Alice's learning rate > 0 (length), which is also the length of its perturbations.
+    max_iter : int
+        Most epochs, ≥ 1.
+    shuffle : bool
+        Whether every epoch takes the rows in another order.
+    random_state : None, int or RandomState
+        Source of the initial parameters, Alice's directions, the order of the rows and the rows held out.
+    tol : float
+        Least improvement ≥ 0 that counts, of the training loss, or with `early_stopping` of the validation score.
+    verbose : bool
+        Whether to print the loss of every epoch, and its validation score.
+    warm_start : bool
+        Whether `fit` goes on from the parameters of the last fit, with a new Alice.
+    early_stopping : bool
+        Whether some rows are held out, to stop by their R² and keep the parameters of the epoch in which it was best.
+    validation_fraction : float
+        Part of the rows to hold out, in (0, 1).
+    n_iter_no_change : int or inf
+        Training ends after more epochs than this, ≥ 1, without improvement by `tol`. Epochs in which Alice still
+        gathers averages without moving do not count.
+    hessian : {"abs", "rms", "zero", "diagonal"}
+        Curvature h of the step: the average of |Hz|, the root of that of (Hz)², none, or the absolute average of z∘Hz.
+    glass : bool
+        Whether the glass density enters the step.
+    quick_steps : int
+        Quick steps between full steps, ≥ 0.
+    curvature_profile : bool
+        Whether `fit` ends by measuring `curvature_profile_`, with 194 gradients on all rows that it trained on.
 
     Attributes
     ----------
-    n_features_in_, feature_names_in_, network_, theta_, coefs_, intercepts_, curvature_profile_
-        As in `GlassMLPClassifier`.
-    n_iter_, evaluations_, loss_curve_, loss_, best_loss_, validation_scores_, best_validation_score_, n_layers_
-        As in `GlassMLPClassifier`, with the mean squared error for the loss (targets²) and R² for the score.
-    n_outputs_ : int
-        Number of targets.
+    n_features_in_ : int
+        Number of columns d of ``X``.
+    feature_names_in_ : str ndarray of shape (d,)
+        Names of the columns; only if ``X`` has them and all are strings.
+    network_ : MLP
+        The network, for the functions of this library.
+    theta_ : ndarray of shape (n,)
+        Its parameters, read-only.
+    coefs_ : list of ndarray of shape (inputs, outputs)
+        Weights of every layer, views of `theta_`.
+    intercepts_ : list of ndarray of shape (outputs,)
+        Biases of every layer, views of `theta_`.
+    curvature_profile_ : CurvatureProfile
+        Curvature of every layer, for perturbations of the length `learning_rate_init`, of the loss without penalty on
+        the rows that were trained on; on request only.
+    n_iter_ : int
+        Epochs of the last fit; 1 after `partial_fit`.
+    evaluations_ : int
+        Gradients on minibatches that the training took, since the parameters were drawn.
+    loss_curve_ : list of float
+        Mean squared error (targets²) of the minibatches of every epoch, plus the penalty at its end, since the
+        parameters were drawn.
+    loss_, best_loss_ : float
+        Its last and its least value; nan if Ctrl-C came in the first epoch.
+    validation_scores_ : list of float or None
+        R² on the rows held out, after every epoch; None without early stopping.
+    best_validation_score_ : float or None
+        That of the parameters that were kept.
+    n_layers_, n_outputs_ : int
+        Number of layers, the input counted, and of targets.
     out_activation_ : str
-        ``"identity"``.
+        Function of the outputs: ``"identity"``.
+
+    See Also
+    --------
+    GlassMLPClassifier : The same for labels.
+    glasscurv.MLP : The network.
+    glasscurv.train : Trains it.
 
     Notes
     -----
-    Targets are taken as they are: scale them, as with ``TransformedTargetRegressor``, to a variance of about 1.
+    Targets are taken as they are: scale them, as with ``TransformedTargetRegressor``, to a variance of about 1. What
+    the notes of `GlassMLPClassifier` say of seeds and gradients holds here too.
 
     Examples
     --------
@@ -555,12 +680,12 @@ class GlassMLPRegressor(RegressorMixin, MultiOutputMixin, _GlassMLP):  # type: i
 
         Parameters
         ----------
-        X : (m, d) array_like
+        X : array_like of shape (m, d)
             Inputs.
-        y : (m,) or (m, k) array_like
+        y : array_like of shape (m,) or (m, k)
             Targets.
-        **unsupported
-            As in `fit`.
+        **unsupported : object
+            Nothing, as in `fit`.
 
         Returns
         -------
@@ -583,7 +708,23 @@ class GlassMLPRegressor(RegressorMixin, MultiOutputMixin, _GlassMLP):  # type: i
         return self._fit(X, y, incremental=True)
 
     def predict(self, X: ArrayLike) -> FloatArray:
-        """Return the predicted targets of every row of X (m, d), shape (m,) or (m, k) like the targets in `fit`."""
+        """Predict the targets of every row.
+
+        Parameters
+        ----------
+        X : array_like of shape (m, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (m,) or (m, k)
+            Targets, of the shape that they had in `fit`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data, or an estimator that is not fitted.
+        """
         outputs = self._outputs(X)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
@@ -606,7 +747,7 @@ class _Progress:
     losses, scores : list of float
     best : float
         Best score, or best loss with the opposite sign.
-    best_theta : (n,) array or None
+    best_theta : ndarray of shape (n,) or None
         Parameters after that epoch.
     ended : bool
         Whether there was no improvement for long.

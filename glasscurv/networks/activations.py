@@ -24,14 +24,30 @@ Elementwise = Callable[[FloatArray], FloatArray]
 class Activation:
     """An elementwise function of the pre-activation.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Its usual name.
     value, derivative, second_derivative : callable
-        (…,) arrays to (…,) arrays of the same dtype. At a kink the derivative is the left one.
+        Functions of an array that return one of the same shape and dtype. At a kink the derivative is the left one.
     left_slope, right_slope : float or None
-        Slopes α and β on the two sides of a kink at 0; None for a smooth function.
+        Slopes α and β on the two sides of a kink at 0 (dimensionless); None for a smooth function.
+
+    See Also
+    --------
+    leaky_relu : Make a ReLU with a slope on either side.
+    glasscurv.MLP : The network that takes it.
+
+    References
+    ----------
+    Theory, section 1, equation (1).
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> sine = gc.networks.Activation("sine", np.sin, np.cos, lambda x: -np.sin(x))
+    >>> gc.MLP((2, 8, 1), activation=sine, loss="mse")
+    MLP((2, 8, 1), activation='sine', loss='mse')
     """
 
     name: str
@@ -48,16 +64,21 @@ def leaky_relu(negative_slope: float = 0.01) -> Activation:
     Parameters
     ----------
     negative_slope : float
-        Slope α left of the kink.
+        Slope α left of the kink (dimensionless).
 
     Returns
     -------
     Activation
+        The function, its derivatives, and its slopes α and 1.
 
     Raises
     ------
     ValueError, TypeError
         `negative_slope` is not a finite number.
+
+    See Also
+    --------
+    Activation : What it returns.
 
     Examples
     --------

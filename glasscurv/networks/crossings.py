@@ -31,30 +31,54 @@ class Crossings:
     At one position a lower layer comes first, and each crossing sees the states that those before it have left; so the
     jumps of one sample add up, whatever coincides.
 
-    Attributes
+    Parameters
     ----------
-    position : (c,) float64
-        t, in units of the direction vector.
-    sample : (c,) int
+    position : float64 ndarray of shape (c,)
+        Position t, in units of the direction vector.
+    sample : int ndarray of shape (c,)
         Row of X.
-    layer : (c,) int
+    layer : int ndarray of shape (c,)
         Hidden layer, counted from 1 like ``net.groups``.
-    unit : (c,) int
+    unit : int ndarray of shape (c,)
         Unit of that layer, counted from 0.
-    on : (c,) bool
+    on : bool ndarray of shape (c,)
         Whether the pre-activation becomes positive.
-    signal : (c,) float64
-        s_k = ∂L/∂(output of the unit for this sample) at the crossing, with the weight 1/b of the minibatch.
-    slope : (c,) float64
-        ∇y_k·direction, the derivative of the pre-activation by t at the crossing.
-    active : (b, h) bool
+    signal : float64 ndarray of shape (c,)
+        Signal s_k = ∂L/∂(output of the unit for this sample) at the crossing, with the weight 1/b of the minibatch.
+    slope : float64 ndarray of shape (c,)
+        Slope ∇y_k·direction, the derivative of the pre-activation by t at the crossing.
+    active : bool ndarray of shape (b, h)
         Which of the h hidden units are on right of t = 0, layer after layer.
     net : MLP
-    theta, direction : (n,) float64
-    X : (b, d) float64
-    y : array
+        The network.
+    theta, direction : float64 ndarray of shape (n,)
+        Start and direction of the line.
+    X : float64 ndarray of shape (b, d)
+        Inputs.
+    y : ndarray of shape (b,) or (b, k)
         Targets as the loss takes them.
     distance : float
+        How far t goes, in units of the direction vector.
+
+    See Also
+    --------
+    trace_crossings : Find them.
+
+    References
+    ----------
+    Theory, section 1, equation (1).
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> net = gc.MLP((1, 2, 1), loss="mse")                     # relu(t − 1) + relu(2 − t), target 0
+    >>> theta = np.array([1.0, 1.0, -1.0, 2.0, 1.0, 1.0, 0.0])
+    >>> direction = np.array([0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 0.0])
+    >>> found = gc.trace_crossings(net, theta, direction, [[0.0]], [0.0], distance=5.0)
+    >>> len(found), found.variation()                           # one bias by +2, the other by −2
+    (2, array([ 0.,  0.,  2., -2.,  0.,  0.,  0.]))
+    >>> found.density()                                         # 2²/5
+    array([0. , 0. , 0.8, 0.8, 0. , 0. , 0. ])
     """
 
     position: FloatArray
@@ -77,17 +101,21 @@ class Crossings:
         return self.position.size
 
     def jumps(self, which: slice | NDArray[np.integer] = slice(None)) -> FloatArray:
-        """Return the jumps ±(β − α) s_k ∇y_k of the gradient, shape (crossings chosen, n), equation (1).
+        """Return the jumps ±(β − α) s_k ∇y_k of the gradient.
 
         Parameters
         ----------
-        which : slice or integer array
+        which : slice or int ndarray of shape (m,)
             The crossings; all by default, which takes c·n numbers.
 
         Returns
         -------
-        (len(which), n) array
+        ndarray of shape (len(which), n)
             One jump a row (gradient): + where the unit goes on, − where it goes off.
+
+        References
+        ----------
+        Theory, section 1, equation (1).
         """
         chosen = np.arange(len(self))[which]
         place = np.full(len(self), -1)
@@ -101,22 +129,42 @@ class Crossings:
         return again
 
     def variation(self) -> FloatArray:
-        """Return the sum of the jumps (n,): the gradient variation that is due to the boundaries."""
+        """Return the sum of the jumps: the gradient variation that is due to the boundaries.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Variation v over the distance (gradient).
+        """
         return self._sum(1)
 
     def density(self) -> FloatArray:
-        """Return the glass density of this line, Σ ((β − α) s_k ∂_i y_k)²/distance, shape (n,) (gradient²/length).
+        """Return the glass density of this line, Σ ((β − α) s_k ∂_i y_k)²/distance.
 
-        With a direction of ±1 it is what `estimate_curvature` estimates as `glass_density` on this line and the
+        With a direction of ±1 it is what `estimate_curvature` estimates as ``glass_density`` on this line and the
         opposite one together: second differences have the sum of squared jumps as their mean square even where signals
-        are alike. The square of `variation` has it only if the signals are pseudorandom (check `exact_density`).
+        are alike. The square of `variation` has it only if the signals are pseudorandom (check ``exact_density``).
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Density of every coordinate per unit of t (gradient²/length).
         """
         return self._sum(2) / self.distance
 
     def directional_density(self) -> float:
-        """Return ρ_u of this line, equation (5): Σ ((β − α) s_k ∇y_k·u)² per unit of length along u.
+        """Return ρ_u of this line: Σ ((β − α) s_k ∇y_k·u)² per unit of length along u.
 
-        u is the direction divided by its Euclidean norm, and lengths are Euclidean (gradient²/length).
+        Here u is the direction divided by its Euclidean norm, and lengths are Euclidean.
+
+        Returns
+        -------
+        float
+            Directional density (gradient²/length).
+
+        References
+        ----------
+        Theory, section 2, equation (5).
         """
         largest = float(abs(self.direction).max())
         norm = largest * float(np.linalg.norm(self.direction / largest))
@@ -216,13 +264,13 @@ def trace_crossings(
     ----------
     net : MLP
         A network with a kinked activation.
-    theta : (n,) array_like
-        Start μ of the line. The computation is in float64 whatever its dtype.
-    direction : (n,) array_like
-        Not zero, of any norm. Layers whose part is zero stay where they are.
-    X : (b, d) array_like
+    theta : array_like of shape (n,)
+        Start μ of the line (length). The computation is in float64 whatever its dtype.
+    direction : array_like of shape (n,)
+        Any vector but 0. Layers whose part is zero stay where they are.
+    X : array_like of shape (b, d)
         Inputs.
-    y : array_like
+    y : array_like of shape (b,) or (b, k)
         Targets, as in `MLP.value_and_grad`.
     distance : float
         How far t goes, > 0, in units of the direction vector.
@@ -230,11 +278,17 @@ def trace_crossings(
     Returns
     -------
     Crossings
+        Where the line meets boundaries, in the order of t, and the jumps of the gradient there.
 
     Raises
     ------
     ValueError, TypeError
         A smooth activation, or arguments that do not fit the network or are so large that pre-activations overflow.
+
+    See Also
+    --------
+    directional_density : Estimate the density along a line from gradients alone.
+    estimate_curvature : Estimate the density of every coordinate.
 
     Notes
     -----

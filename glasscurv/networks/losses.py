@@ -15,13 +15,18 @@ from glasscurv.core import networks as core
 
 
 @runtime_checkable
-class Loss(Protocol):
+class Loss(Protocol):  # it has no constructor: numpydoc ignore=PR01
     """A mean over the minibatch of a loss of outputs f (b, k) and targets.
 
     `glasscurv.MLP` takes any object with these members. A class may have one more, which makes it fast: a method
     ``row_losses(outputs, y, b, losses, delta)`` gets the outputs (r, k) and targets of some rows of a minibatch of b
     rows, writes the loss of each row into ``losses`` (r,), float64, and 1/b times its derivative into ``delta`` (r, k).
     Several threads may call it at the same time. Subclasses do not inherit it, as they may change the rest.
+
+    See Also
+    --------
+    glasscurv.MLP : The network that takes it.
+    Activation : The other function of a network.
 
     Examples
     --------
@@ -36,19 +41,75 @@ class Loss(Protocol):
         ...
 
     def targets(self, y: ArrayLike, outputs: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return `y` checked against the shape (b, k) of the outputs."""
+        """Return the targets, checked against the shape of the outputs.
+
+        Parameters
+        ----------
+        y : array_like of shape (b, …)
+            Targets as the user passes them.
+        outputs : tuple of int
+            Shape (b, k) of the outputs.
+        dtype : dtype
+            That of the parameters.
+
+        Returns
+        -------
+        ndarray of shape (b, …)
+            Targets as the other methods take them, one row for each of the b.
+        """
         ...
 
     def value(self, outputs: FloatArray, y: NDArray[Any]) -> float:
-        """Return the loss."""
+        """Return the loss.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (b, k)
+            Outputs f.
+        y : ndarray of shape (b, …)
+            What `targets` returned.
+
+        Returns
+        -------
+        float
+            Mean loss over the minibatch.
+        """
         ...
 
     def derivative(self, outputs: FloatArray, y: NDArray[Any]) -> FloatArray:
-        """Return ∂L/∂f, shape (b, k)."""
+        """Return the derivative ∂L/∂f.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (b, k)
+            Outputs f.
+        y : ndarray of shape (b, …)
+            What `targets` returned.
+
+        Returns
+        -------
+        ndarray of shape (b, k)
+            Derivative, with the weight 1/b of the minibatch (loss/output).
+        """
         ...
 
     def hessian_product(self, outputs: FloatArray, change: FloatArray, y: NDArray[Any]) -> FloatArray:
-        """Return (∂²L/∂f²) applied to a change of the outputs, shape (b, k)."""
+        """Return ∂²L/∂f² applied to a change of the outputs.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (b, k)
+            Outputs f.
+        change : ndarray of shape (b, k)
+            Change of the outputs (output).
+        y : ndarray of shape (b, …)
+            What `targets` returned.
+
+        Returns
+        -------
+        ndarray of shape (b, k)
+            Change of the derivative, to first order (loss/output).
+        """
         ...
 
 

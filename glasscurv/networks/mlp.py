@@ -36,24 +36,29 @@ class MLP:
     layers : sequence of int
         Width of the input, of every hidden layer and of the output, at least two numbers.
     activation : {"relu", "leaky_relu", "tanh", "silu", "gelu"} or Activation
-        Activation of the hidden layers.
+        Activation of the hidden layers. The attribute is a `networks.Activation`.
     loss : {"cross_entropy", "mse"} or Loss
-        Softmax cross-entropy of integer labels, or mean squared error; means over the minibatch.
+        Softmax cross-entropy of integer labels, or mean squared error; means over the minibatch. The attribute is a
+        `networks.Loss`.
 
     Attributes
     ----------
-    layers : tuple of int
-    activation : Activation
-    loss : Loss
     size : int
         Number n of parameters.
     groups : dict of str to slice
-        ``"layer1"``, ``"layer2"``, … to the layer's part of the parameter vector.
+        Names ``"layer1"``, ``"layer2"``, … and the layers' parts of the parameter vector.
 
     Raises
     ------
     ValueError, TypeError
         Widths that are not positive integers, or an unknown activation or loss.
+
+    See Also
+    --------
+    train : Train a network.
+    trace_crossings : Find the boundaries of a network along a line.
+    curvature_profile : Measure where a network is glass.
+    networks.Activation : Activations of one's own.
 
     Examples
     --------
@@ -114,17 +119,18 @@ class MLP:
         method : {"he", "glorot"}, optional
             Variance 2/fan_in (He et al. 2015) or 2/(fan_in + fan_out) (Glorot and Bengio 2010). By default Glorot for
             tanh and He for the others.
-        dtype : dtype
-            float32 or float64.
+        dtype : {float32, float64}
+            Type of the numbers.
 
         Returns
         -------
-        (n,) array
+        ndarray of shape (n,)
+            Parameters θ (length).
 
         Raises
         ------
         ValueError, TypeError
-            An unknown method or another dtype.
+            An unknown method, another dtype, or an `rng` that is neither None, an int ≥ 0 nor a Generator.
         """
         source = generator(rng)
         default: Literal["he", "glorot"] = "glorot" if self.activation.name == "tanh" else "he"
@@ -139,7 +145,18 @@ class MLP:
         return theta
 
     def unflatten(self, theta: FloatArray) -> list[Layer]:
-        """Return views (W, b) of every layer, shapes (inputs, outputs) and (outputs,), into theta (n,)."""
+        """Return the weights and biases of every layer.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n,)
+            Parameters, or anything of their shape, such as a gradient.
+
+        Returns
+        -------
+        list of (ndarray of shape (inputs, outputs), ndarray of shape (outputs,))
+            Views (W, b) into `theta`.
+        """
         views = []
         for group, (fan_in, fan_out) in zip(self.groups.values(), self._shapes(), strict=True):
             split = group.stop - fan_out
@@ -157,7 +174,7 @@ class MLP:
         Returns
         -------
         dict of str to slice
-            ``"layer1"``, … or ``"layer1/0"``, ``"layer1/1"``, …, whose slices have strides.
+            Names ``"layer1"``, … or ``"layer1/0"``, ``"layer1/1"``, …, whose slices have strides.
 
         Raises
         ------
@@ -188,18 +205,20 @@ class MLP:
 
         Parameters
         ----------
-        theta, X
-            As in `value_and_grad`.
+        theta : array_like of shape (n,)
+            Parameters (length).
+        X : array_like of shape (b, d)
+            Inputs.
 
         Returns
         -------
-        (n,) array
+        ndarray of shape (n,)
             Size of a weight's input (1 for biases).
 
         Raises
         ------
         ValueError, TypeError
-            Shapes that do not fit the network.
+            Shapes that do not fit the network, or an `X` that is not finite.
 
         Examples
         --------
@@ -218,7 +237,25 @@ class MLP:
         return norms
 
     def preactivations(self, theta: ArrayLike, X: ArrayLike) -> list[FloatArray]:
-        """Return the pre-activations of every layer, (b, width) each; the last are the outputs."""
+        """Return the pre-activations of every layer.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+        X : array_like of shape (b, d)
+            Inputs.
+
+        Returns
+        -------
+        list of ndarray of shape (b, width)
+            Pre-activations, layer after layer; the last are the outputs.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit the network, or an `X` that is not finite.
+        """
         parameters, inputs = self._parameters(theta), self._inputs(X)
         layers, work = self._matrices(parameters), Workspace(self.layers, len(inputs), parameters.dtype)
         with single_threaded_blas:
@@ -226,12 +263,48 @@ class MLP:
         return work.preactivations
 
     def outputs(self, theta: ArrayLike, X: ArrayLike) -> FloatArray:
-        """Return the outputs (b, k) of the last layer: logits, or predicted values."""
+        """Return the outputs of the last layer.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+        X : array_like of shape (b, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (b, k)
+            Logits for cross-entropy, predicted values for mean squared error.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit the network, or an `X` that is not finite.
+        """
         parameters, inputs = self._parameters(theta), self._inputs(X)
         return self._outputs(parameters, inputs)
 
     def predict(self, theta: ArrayLike, X: ArrayLike) -> NDArray[Any]:
-        """Return labels (b,) for cross-entropy; values (b, k), or (b,) when k = 1, for mean squared error."""
+        """Return predicted labels or values.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+        X : array_like of shape (b, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (b,) or (b, k)
+            Labels (b,) for cross-entropy; else outputs (b, k), or (b,) when k = 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit the network, or an `X` that is not finite.
+        """
         outputs = self.outputs(theta, X)
         if self.loss.name == "cross_entropy":
             labels: NDArray[np.intp] = outputs.argmax(axis=1)
@@ -239,7 +312,27 @@ class MLP:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def value(self, theta: ArrayLike, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the mean loss over the rows of X; arguments as in `value_and_grad`."""
+        """Return the mean loss.
+
+        Parameters
+        ----------
+        theta : array_like of shape (n,)
+            Parameters (length).
+        X : array_like of shape (b, d)
+            Inputs.
+        y : array_like of shape (b,) or (b, k)
+            Targets, as in `value_and_grad`.
+
+        Returns
+        -------
+        float
+            Mean loss over the rows of `X`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or labels that do not fit the network, or an `X` or `y` that is not finite.
+        """
         parameters, inputs, targets = self._arguments(theta, X, y)
         return self.loss.value(self._outputs(parameters, inputs), targets)
 
@@ -250,25 +343,28 @@ class MLP:
 
         Parameters
         ----------
-        theta : (n,) array_like
-            Parameters; their dtype is that of the arithmetic.
-        X : (b, d) array_like
+        theta : array_like of shape (n,)
+            Parameters (length); their dtype is that of the arithmetic.
+        X : array_like of shape (b, d)
             Inputs.
-        y : (b,) integers, or (b, k) array_like for mean squared error
-            Targets.
-        out : (n,) array, optional
+        y : array_like of shape (b,) or (b, k)
+            Targets: integer labels (b,) for cross-entropy; values (b, k), or (b,) when k = 1, for mean squared error.
+        out : ndarray of shape (n,), optional
             Contiguous array of the dtype of the parameters, which gets the gradient. By default the gradient is a new
             array.
 
         Returns
         -------
         loss : float
-        gradient : (n,) array
+            Mean loss over the rows of `X`.
+        gradient : ndarray of shape (n,)
+            Its gradient (loss/length).
 
         Raises
         ------
         ValueError, TypeError
-            Shapes or labels that do not fit the network, or an `out` that cannot take the gradient.
+            Shapes or labels that do not fit the network, an `X` or `y` that is not finite, or an `out` that cannot take
+            the gradient.
 
         Notes
         -----
@@ -310,21 +406,25 @@ class MLP:
 
         Parameters
         ----------
-        theta, X, y
-            As in `value_and_grad`.
-        v : (n,) array_like
+        theta : array_like of shape (n,)
+            Parameters (length); their dtype is that of the arithmetic.
+        v : array_like of shape (n,)
             Direction.
+        X : array_like of shape (b, d)
+            Inputs.
+        y : array_like of shape (b,) or (b, k)
+            Targets, as in `value_and_grad`.
 
         Returns
         -------
-        (n,) array
-            Hv (gradient/length times the units of v). With a piecewise-linear activation this is the Hessian inside
-            the current linear region: it does not see the glass.
+        ndarray of shape (n,)
+            Product Hv (gradient/length times the units of v). With a piecewise-linear activation this is the Hessian
+            inside the current linear region: it does not see the glass.
 
         Raises
         ------
         ValueError, TypeError
-            Shapes or labels that do not fit the network.
+            Shapes or labels that do not fit the network, or a `v`, `X` or `y` that is not finite.
 
         References
         ----------
@@ -377,7 +477,20 @@ class MLP:
         return product
 
     def check_data(self, X: ArrayLike, y: ArrayLike) -> None:
-        """Raise what `value_and_grad` would raise for these inputs and targets."""
+        """Raise what `value_and_grad` would raise for these inputs and targets.
+
+        Parameters
+        ----------
+        X : array_like of shape (b, d)
+            Inputs.
+        y : array_like of shape (b,) or (b, k)
+            Targets, as in `value_and_grad`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or labels that do not fit the network, or an `X` or `y` that is not finite.
+        """
         inputs = matrix(X, "X", self.layers[0])
         self.loss.targets(y, (len(inputs), self.layers[-1]), np.dtype(np.float64))
 

@@ -28,16 +28,16 @@ class AdaHessian(Optimizer):
 
     Parameters
     ----------
-    theta0 : (n,) array_like
+    theta0 : array_like of shape (n,)
         Initial parameters, copied. float32 stays float32.
-    lr : float or (n,) array_like
+    lr : float or array_like of shape (n,)
         Learning rate ≥ 0, one for all or one for every parameter; dimensionless for k = 1.
-    betas : (float, float)
-        Averaging weights of the gradient and of the squared diagonal, in [0, 1).
+    betas : tuple of two floats
+        Averaging weights β₁ of the gradient and β₂ of the squared diagonal, in [0, 1).
     eps : float
-        Added to the root of the second moment, > 0.
+        Small ε > 0 in the unit of what it is added to, the power of the second moment.
     hessian_power : float
-        k in [0, 1]: 1 is Newton's step by the root mean square diagonal, 0 is momentum.
+        Power k in [0, 1]: 1 is Newton's step by the root mean square diagonal, 0 is momentum.
     block_size : int
         Parameters, ≥ 1, that share the mean of their diagonal; the last block may be shorter.
     length : float
@@ -49,6 +49,12 @@ class AdaHessian(Optimizer):
     ------
     ValueError, TypeError
         Bad arguments.
+
+    See Also
+    --------
+    Adam : The same with the square of the gradient.
+    Alice : Steps by row norms of the Hessian and by the glass.
+    glasscurv.optimizers.Optimizer : What all optimizers share.
 
     Notes
     -----

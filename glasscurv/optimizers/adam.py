@@ -19,19 +19,30 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    theta0 : (n,) array_like
-        Initial parameters, copied.
-    lr : float or (n,) array_like
+    theta0 : array_like of shape (n,)
+        Initial parameters, copied. float32 stays float32.
+    lr : float or array_like of shape (n,)
         Learning rate ≥ 0 (length), one for all or one for every parameter.
-    betas : (float, float)
-        Averaging weights of the gradient and of its square, in [0, 1).
+    betas : tuple of two floats
+        Averaging weights β₁ of the gradient and β₂ of its square, in [0, 1).
     eps : float
-        Added to the root of the second moment, > 0.
+        Small ε > 0 (gradient), added to the root of the second moment.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments.
+
+    See Also
+    --------
+    AdamW : Adam with decoupled weight decay.
+    AdaHessian : Adam with the Hessian's diagonal in place of the gradient's square.
+    Alice : Steps that glass and Hessian set, bounded in Adam's unit.
+    glasscurv.optimizers.Optimizer : What all optimizers share.
+
+    References
+    ----------
+    D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015, arXiv:1412.6980, algorithm 1.
 
     Examples
     --------
@@ -87,8 +98,14 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    theta0, lr, betas, eps
-        As in `Adam`.
+    theta0 : array_like of shape (n,)
+        Initial parameters, copied. float32 stays float32.
+    lr : float or array_like of shape (n,)
+        Learning rate ≥ 0 (length), one for all or one for every parameter.
+    betas : tuple of two floats
+        Averaging weights β₁ of the gradient and β₂ of its square, in [0, 1).
+    eps : float
+        Small ε > 0 (gradient), added to the root of the second moment.
     weight_decay : float
         Weight ≥ 0 of the decay (1/length), times `lr`. With 0 it is Adam.
 
@@ -97,9 +114,18 @@ class AdamW(Adam):
     ValueError, TypeError
         Bad arguments.
 
+    See Also
+    --------
+    Adam : The same without the decay.
+    glasscurv.optimizers.Optimizer : What all optimizers share.
+
     Notes
     -----
     As in PyTorch, the gradient is taken before the decay, and the decay scales with the learning rate.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019, arXiv:1711.05101, algorithm 2.
 
     Examples
     --------
@@ -126,7 +152,7 @@ class AdamW(Adam):
 
     @property
     def weight_decay(self) -> float:
-        """Weight of the decay."""
+        """Weight of the decay (1/length)."""
         return self._weight_decay
 
     @property

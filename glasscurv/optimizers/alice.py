@@ -52,35 +52,39 @@ class Alice(Optimizer):
 
     Parameters
     ----------
-    theta0 : (n,) array_like
+    theta0 : array_like of shape (n,)
         Initial parameters, copied. float32 stays float32.
-    lr : float or (n,) array_like
-        Learning rate > 0, one for all or one for every parameter: the scale of the bounds and, unless `length` is
-        given, the perturbation length.
-    betas : (float, float)
-        β₁ and β₂ in [0, 1): averaging weights of the gradient and of its square.
+    lr : float or array_like of shape (n,)
+        Learning rate > 0 (length), one for all or one for every parameter: the scale of the bounds and, unless `length`
+        is given, the perturbation length.
+    betas : tuple of two floats
+        Averaging weights β₁ of the gradient and β₂ of its square, in [0, 1).
     eps : float
-        ε > 0 in the step and in the ``"adam"`` limiter.
+        Small ε > 0 in the unit of what it is added to: |G|, the curvature of the step and, in the ``"adam"`` limiter,
+        the root of V.
     l1, l2 : float
-        Regularisation weights λ₁ and λ₂ ≥ 0.
+        Regularisation weights λ₁ (gradient) and λ₂ (gradient/length), ≥ 0.
     step_fraction : float, optional
-        φ ≥ 0, the part of the step that the centre takes; by default (1−β₁) times `lookahead`, which makes the averaged
+        Part φ ≥ 0 of the step that the centre takes; by default (1−β₁) times `lookahead`, which makes the averaged
         gradient exact on quadratics.
     lookahead : float
-        ω ≥ 0.
+        Multiple ω ≥ 0 of the step at which the next gradient is taken.
     limiter : {"adam", "sgdm", "fixed"}
-        Unit of the bounds, as in `bound_step`.
-    lr_min, lr_max : float
-        Bounds of the step in that unit, for the first `lr`; they scale with `lr` when it is changed. `lr_max` is by
-        default 2 lr, of each parameter; bounds that are given are the same for all parameters.
+        Unit of the bounds, as in `glasscurv.bound_step`.
+    lr_min : float
+        Lower bound ≥ 0 of the step in that unit, for the first `lr`; it scales with `lr` when that is changed.
+    lr_max : float, optional
+        Upper bound ≥ `lr_min`, in the same way; by default 2 lr, of each parameter. Bounds that are given are the same
+        for all parameters.
     hessian : {"abs", "rms", "zero", "diagonal"}
-        Curvature h of the step: averages of |Hz|, of (Hz)² (its root), none, or the absolute average of z∘Hz.
+        Curvature h of the step: the average of |Hz|, the root of that of (Hz)², none, or the absolute average of z∘Hz.
     glass : bool
         Whether the glass density enters the step.
     quick_steps : int
         Quick steps between full steps, ≥ 0.
     length : float, optional
-        Perturbation length σ > 0; by default the current lr. Its reciprocal must be a number of the parameters' dtype.
+        Perturbation length σ > 0; by default the current `lr`. Its reciprocal must be a number of the
+        parameters' dtype.
     distribution : distribution
         Law of the directions z.
     rng : None, int or Generator
@@ -93,6 +97,13 @@ class Alice(Optimizer):
     ------
     ValueError, TypeError
         Bad arguments.
+
+    See Also
+    --------
+    glasscurv.optimizers.Optimizer : What all optimizers share.
+    minimize_alice : Alice for deterministic functions, with a rule when to stop.
+    glasscurv.integrations.torch.Alice : Alice for PyTorch models.
+    glasscurv.integrations.optax.alice : Alice for Optax.
 
     Notes
     -----
@@ -200,16 +211,27 @@ class Alice(Optimizer):
 
     @property
     def lr_min(self) -> float | FloatArray:
-        """Lower bound of the step, in the limiter's unit, for the current `lr`."""
+        """Lower bound of the step, in the limiter's unit, for the current `lr`: a number, or a copy of shape (n,)."""
         return copied(self._bounds[0])
 
     @property
     def lr_max(self) -> float | FloatArray:
-        """Upper bound of the step, in the limiter's unit, for the current `lr`."""
+        """Upper bound of the step, in the limiter's unit, for the current `lr`: a number, or a copy of shape (n,)."""
         return copied(self._bounds[1])
 
     def is_full_step(self, step: int) -> bool:
-        """Tell whether step 1, 2, … measures the curvature: in the warm-up, and every quick_steps + 1 steps."""
+        """Tell whether a step measures the curvature: in the warm-up, and every quick_steps + 1 steps.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 1.
+
+        Returns
+        -------
+        bool
+            Whether it takes three gradients.
+        """
         return self._warming_up(step) or step % (self.quick_steps + 1) == 0
 
     def _hyperparameters(self) -> dict[str, float | FloatArray]:

@@ -39,17 +39,45 @@ class Optimizer:
 
     Parameters
     ----------
-    theta0 : (n,) array_like
+    theta0 : array_like of shape (n,)
         Initial parameters, copied. float32 stays float32.
-    lr : float or (n,) array_like
+    lr : float or array_like of shape (n,)
         Learning rate ≥ 0, one for all or one for every parameter; an array is copied to the dtype of the parameters.
     rng : None, int or Generator
         Source of random directions. Optimizers that draw none leave it at a fixed seed: equal runs save equal states.
+
+    Attributes
+    ----------
+    steps : int
+        Steps taken.
+    evaluations : int
+        Gradients evaluated in these steps.
 
     Raises
     ------
     ValueError, TypeError
         Bad arguments.
+
+    See Also
+    --------
+    glasscurv.train : Runs an optimizer over minibatches.
+    glasscurv.Alice : The optimizer that measures glass and Hessian as it goes.
+
+    Examples
+    --------
+    Gradient descent, as a subclass:
+
+    >>> import glasscurv as gc
+    >>> class Descent(gc.optimizers.Optimizer):
+    ...     def _update(self, value_and_grad):
+    ...         loss, gradient = self._evaluate(value_and_grad, self._arrays["theta"])
+    ...         self._arrays["theta"] -= self.lr * gradient
+    ...         return loss
+    >>> optimizer = Descent([1.0, 1.0], lr=0.5)
+    >>> optimizer.step(gc.Quadratic([[1.0, 0.0], [0.0, 2.0]]).value_and_grad)
+    1.5
+    >>> optimizer.theta.tolist()
+    [0.5, 0.0]
     """
 
     def __init__(self, theta0: ArrayLike, lr: ArrayLike, rng: RngLike = 0) -> None:
@@ -76,7 +104,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float | FloatArray:
-        """Learning rate, a number or a copy of the (n,) array; setting it takes effect at the next step."""
+        """Learning rate, a number or a copy of the array of shape (n,); setting it takes effect at the next step."""
         return copied(self._lr)
 
     @lr.setter
@@ -85,7 +113,7 @@ class Optimizer:
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
-        """Which parameters are kept, a copy of the (n,) booleans, or None: all of them. May be set at any time.
+        """Which parameters are kept, a copy of the booleans of shape (n,), or None: all. May be set at any time.
 
         Where it is False, parameters and state become 0 at once and stay 0: from then on the loss is minimised as a
         function of mask∘θ, with 0 for the gradient and the curvature of the other parameters, and no weight decay,
@@ -129,7 +157,7 @@ class Optimizer:
 
     @property
     def state(self) -> dict[str, FloatArray]:
-        """The named state arrays, (n,) each, as read-only views that follow the optimizer."""
+        """The named state arrays, each of shape (n,), as read-only views that follow the optimizer."""
         views = {name: array.view() for name, array in self._arrays.items() if name != "theta"}
         for view in views.values():
             view.setflags(write=False)
@@ -141,7 +169,7 @@ class Optimizer:
         Parameters
         ----------
         value_and_grad : callable
-            ``value_and_grad(theta: (n,)) -> (loss, gradient (n,))``, deterministic during the step: the same minibatch
+            ``value_and_grad(theta: (n,)) -> (loss, gradient: (n,))``, deterministic during the step: the same minibatch
             and random state in every call. It may return its own buffer. The point it gets is read-only and is
             reused: copy it to keep it.
 
@@ -209,9 +237,9 @@ class Optimizer:
 
         Raises
         ------
-        ValueError
-            The state is of another optimizer, of other options, of another size or dtype, not finite, or incomplete,
-            or its arrays do not fit its mask.
+        ValueError, TypeError
+            The state is no dict, of another optimizer, of other options, of another size or dtype, not finite, or
+            incomplete, or its arrays do not fit its mask.
         """
         self._check_state(state)
         mask = self._check_saved_mask(state["arrays"])

@@ -18,19 +18,25 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    theta0 : (n,) array_like
-        Initial parameters, copied.
-    lr : float or (n,) array_like
+    theta0 : array_like of shape (n,)
+        Initial parameters, copied. float32 stays float32.
+    lr : float or array_like of shape (n,)
         Learning rate ≥ 0 (length²/loss), one for all or one for every parameter.
     momentum : float
-        In [0, 1).
+        Factor of u in the next u, in [0, 1).
     nesterov : bool
-        Step along g + momentum u instead of u.
+        Whether to step along g + momentum u instead of u.
 
     Raises
     ------
     ValueError, TypeError
-        Bad arguments.
+        Bad arguments, or ``nesterov=True`` without momentum.
+
+    See Also
+    --------
+    Adam : Steps in units of the gradient's root mean square.
+    Alice : Steps that glass and Hessian set.
+    glasscurv.optimizers.Optimizer : What all optimizers share.
 
     Notes
     -----

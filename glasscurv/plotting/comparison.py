@@ -44,11 +44,17 @@ def plot_comparison(comparison: Comparison) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+        The figure, which no window knows of.
 
     Raises
     ------
     TypeError
-        Not a Comparison.
+        Something else than a Comparison.
+
+    See Also
+    --------
+    glasscurv.comparison.compare : Makes the comparison.
+    plot_history : Draws one training.
 
     Examples
     --------

@@ -20,24 +20,30 @@ def plot_compression(effects: Sequence[CompressionEffect]) -> Figure:
     """Draw the changes of the loss that were predicted and measured, layer by layer and against what was removed.
 
     A row of panels for each effect: the change when each group by itself is compressed, and all together; then loss and
-    accuracy with other amounts, where any were tried. A star marks what came of the
-    chosen amount in the end: all rounds, allocation and fine-tuning included, which the lines do without.
+    accuracy with other amounts, where any were tried. A star marks what came of the chosen amount in the end: all
+    rounds, allocation and fine-tuning included, which the lines do without.
 
     Parameters
     ----------
     effects : sequence of CompressionEffect
-        Such as those of pruning and of rounding after it.
+        Effects, such as those of pruning and of rounding after it.
 
     Returns
     -------
     matplotlib.figure.Figure
+        The figure, which no window knows of.
 
     Raises
     ------
     TypeError
-        Something else than CompressionEffects.
+        Something else than a CompressionEffect among the effects.
     ValueError
-        None of them.
+        No effects.
+
+    See Also
+    --------
+    glasscurv.compression.predicted_changes : Predicts the changes.
+    glasscurv.compression.measured_changes : Measures the changes.
 
     Examples
     --------

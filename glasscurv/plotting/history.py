@@ -38,13 +38,20 @@ def plot_history(history: History) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+        The figure, which no window knows of.
 
     Raises
     ------
     TypeError
-        Not a History.
+        Something else than a History.
     ValueError
         A history without any epoch.
+
+    See Also
+    --------
+    glasscurv.train : Returns the history.
+    plot_profile : Draws the curvature of one moment.
+    plot_comparison : Draws several optimizers side by side.
 
     Examples
     --------

@@ -42,11 +42,17 @@ def plot_profile(profile: CurvatureProfile) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+        The figure, which no window knows of.
 
     Raises
     ------
     TypeError
-        Not a CurvatureProfile.
+        Something else than a CurvatureProfile.
+
+    See Also
+    --------
+    glasscurv.curvature_profile : Measures the profile.
+    plot_history : Draws the curvature on the way of a training.
 
     Examples
     --------

@@ -20,14 +20,31 @@ from glasscurv.training.history import History, Recorder
 class Checkpoint:
     """A training run as `train` saved it.
 
-    Attributes
+    Parameters
     ----------
     optimizer_state : dict
-        What `Optimizer.state_dict` returned; ``load_state_dict`` takes it.
+        What ``Optimizer.state_dict`` returned; ``load_state_dict`` takes it.
     history : History
         What had happened so far.
     metadata : dict
         The network's description, settings of the run, digests of its data, and the state of its random generator.
+
+    See Also
+    --------
+    load_checkpoint : Reads it from a file.
+    train : Writes such files, and goes on from them.
+
+    Examples
+    --------
+    >>> import tempfile, os, glasscurv as gc
+    >>> net = gc.MLP((2, 4, 1), loss="mse")
+    >>> optimizer = gc.SGD(net.initialize(rng=0), lr=0.1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "run.ckpt")
+    ...     history = gc.train(net, optimizer, [[0.0, 1.0]], [1.0], epochs=2, rng=0, progress=False, checkpoint=path)
+    ...     saved = gc.load_checkpoint(path)
+    >>> saved.optimizer_state["optimizer"], saved.metadata["batch_size"], saved.theta.shape
+    ('SGD', 100, (17,))
     """
 
     optimizer_state: dict[str, Any]
@@ -40,7 +57,7 @@ class Checkpoint:
 
     @property
     def theta(self) -> FloatArray:
-        """Parameters, shape (n,)."""
+        """Parameters, an array of shape (n,)."""
         theta: FloatArray = self.optimizer_state["arrays"]["theta"]
         return theta
 
@@ -67,7 +84,7 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint | CompressedNetwork
     Returns
     -------
     Checkpoint or CompressedNetwork
-        Either has `network`, `theta` and `metadata`.
+        Either has ``network``, ``theta`` and ``metadata``.
 
     Raises
     ------
@@ -77,6 +94,11 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint | CompressedNetwork
         There is no such file.
     ImportError
         safetensors is missing; the message says what to install.
+
+    See Also
+    --------
+    train : Writes a run, and goes on from it.
+    save_compressed : Writes a pruned or quantised network.
 
     Examples
     --------

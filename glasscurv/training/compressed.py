@@ -24,14 +24,31 @@ from glasscurv.training.files import COMPRESSED, Arrays, build, check_path, desc
 class CompressedNetwork:
     """A network as `save_compressed` saved it: without the training, which cannot go on from it.
 
-    Attributes
+    Parameters
     ----------
-    theta : (n,) array
+    theta : ndarray of shape (n,)
         Parameters.
     bits : dict of str to int
         Bits per weight of every group of weights on a grid; empty if there was none.
     metadata : dict
         What was passed, and as ``"network"`` the network's description.
+
+    See Also
+    --------
+    save_compressed : Writes it to a file.
+    load_checkpoint : Reads it from a file.
+
+    Examples
+    --------
+    >>> import tempfile, os, glasscurv as gc
+    >>> net = gc.MLP((2, 4, 1), loss="mse")
+    >>> rounded = gc.compression.quantize(net.initialize(rng=0), bits=4, groups=net.weight_groups())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "small.ckpt")
+    ...     gc.save_compressed(path, net, rounded.theta, rounded)
+    ...     saved = gc.load_checkpoint(path)
+    >>> saved.bits, saved.network.layers
+    ({'layer1': 4, 'layer2': 4}, (2, 4, 1))
     """
 
     theta: FloatArray
@@ -71,7 +88,7 @@ def save_compressed(
         The file, which must not exist yet, in a folder that does.
     network : MLP
         The model.
-    theta : (n,) array_like
+    theta : array_like of shape (n,)
         Its parameters, such as ``pruned.theta`` or ``quantized.theta``. Zeros take next to no room.
     quantized : Quantized, optional
         The grids of theta's weights, as `compression.quantize` returned them. Parameters in no group, such as biases,
@@ -88,8 +105,8 @@ def save_compressed(
 
     See Also
     --------
-    load_checkpoint : reads the file.
-    glasscurv.compression.pack : what the parameters become.
+    load_checkpoint : Reads the file.
+    glasscurv.compression.pack : Makes the bytes that are written.
 
     Examples
     --------

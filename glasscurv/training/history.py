@@ -25,20 +25,39 @@ Table = Literal["epochs", "steps", "snapshots"]
 class EpochRecord:
     """What was known at the end of an epoch.
 
-    Attributes
+    Parameters
     ----------
     epoch : int
-        1, 2, …
+        Number of the epoch, from 1.
     steps : int
         Steps of this run so far.
     evaluations : int
         Gradient evaluations that the optimizer has spent so far.
     loss : float
         Mean of the step losses over the epoch.
-    validation_loss, validation_accuracy : float
-        On the validation data; nan where there are none, the accuracy also for regression.
-    theta : (n,) array
+    validation_loss : float
+        Loss on the validation data; nan where there are none.
+    validation_accuracy : float
+        Share of right labels there, in [0, 1]; nan where there are no labels.
+    theta : ndarray of shape (n,)
         Parameters, a copy.
+
+    See Also
+    --------
+    glasscurv.train : Gives one to its callback after every epoch.
+    glasscurv.History : All epochs, when the training has ended.
+
+    Examples
+    --------
+    >>> import glasscurv as gc
+    >>> net = gc.MLP((2, 4, 1), loss="mse")
+    >>> optimizer = gc.SGD(net.initialize(rng=0), lr=0.1)
+    >>> def callback(record):
+    ...     print(record.epoch, record.steps, record.theta.shape)
+    >>> history = gc.train(net, optimizer, [[0.0, 1.0], [1.0, 0.0]], [1.0, 2.0], epochs=2, batch_size=1, rng=0,
+    ...                    progress=False, callback=callback)
+    1 2 (17,)
+    2 4 (17,)
     """
 
     epoch: int
@@ -54,18 +73,33 @@ class EpochRecord:
 class SnapshotHistory:
     """Curvature of every layer at k moments of the training; the fields are those of `CurvatureProfile`.
 
-    Attributes
+    Parameters
     ----------
     groups : tuple of str
         Names of the L layers.
-    step : (k,) array
+    step : int64 ndarray of shape (k,)
         Steps taken before each measurement.
-    glass_density : (k, L) array
+    glass_density : ndarray of shape (k, L)
         Mean glass density (gradient²/length).
-    hessian_abs, hessian_rms, hessian_diagonal : (k, L) array
+    hessian_abs, hessian_rms, hessian_diagonal : ndarray of shape (k, L)
         Means of the three Hessian measures (gradient/length).
-    exponent, exponent_error : (k, L) array
+    exponent, exponent_error : ndarray of shape (k, L)
         Exponent of the second difference, 1 for glass and 4 for a smooth loss, and its standard error.
+
+    See Also
+    --------
+    Snapshots : When and how `train` measures.
+    glasscurv.CurvatureProfile : The measurement of one moment.
+
+    Examples
+    --------
+    >>> import numpy as np, glasscurv as gc
+    >>> net = gc.MLP((2, 4, 1), loss="mse")
+    >>> X = np.linspace(-1, 1, 40).reshape(20, 2)
+    >>> history = gc.train(net, gc.SGD(net.initialize(rng=0), lr=0.1), X, X[:, 0], steps=2, rng=0, progress=False,
+    ...                    snapshots=gc.Snapshots(every=1, length=0.1, samples=2))
+    >>> history.snapshots.groups, history.snapshots.glass_density.shape
+    (('layer1', 'layer2'), (2, 2))
     """
 
     groups: tuple[str, ...]
@@ -85,29 +119,34 @@ MEASURES = tuple(field.name for field in fields(SnapshotHistory) if field.name n
 class History:
     """What happened during training.
 
-    Attributes
+    Parameters
     ----------
-    step_loss : (steps,) array
+    step_loss : ndarray of shape (steps,)
         Minibatch loss of every step, at the point where the optimizer took its gradient.
-    loss : (epochs,) array
+    loss : ndarray of shape (epochs,)
         Mean of `step_loss` over each epoch.
-    validation_loss : (epochs,) array or None
+    validation_loss : ndarray of shape (epochs,) or None
         Loss on the validation data after each epoch.
-    validation_accuracy : (epochs,) array or None
-        Share of right labels there; None for regression.
-    evaluations : (epochs,) array
+    validation_accuracy : ndarray of shape (epochs,) or None
+        Share of right labels there, in [0, 1]; None for regression.
+    evaluations : int64 ndarray of shape (epochs,)
         Gradient evaluations that the optimizer had spent by the end of each epoch.
-    steps : (epochs,) array
+    steps : int64 ndarray of shape (epochs,)
         Steps taken by the end of each epoch.
     best_epoch : int or None
-        Epoch (1, 2, …) with the least validation loss.
-    best_theta : (n,) array or None
+        Epoch, from 1, with the least validation loss.
+    best_theta : ndarray of shape (n,) or None
         Parameters after that epoch.
     snapshots : SnapshotHistory or None
         Curvature per layer, where `train` was asked for it.
     status : {"finished", "early stopping", "interrupted", "stopped", "running"}
         Why training ended: it was done, the validation loss no longer fell, Ctrl-C, or the callback said so. In a
         checkpoint that was written on the way it is ``"running"``.
+
+    See Also
+    --------
+    train : Returns it.
+    glasscurv.plotting.plot_history : Draws it.
 
     Examples
     --------
@@ -146,7 +185,7 @@ class History:
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             An unknown table, or snapshots where there are none.
         OSError
             The file cannot be written.
@@ -158,7 +197,13 @@ class History:
             writer.writerows(rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but `best_theta` as numbers, texts and lists; a nan becomes None."""
+        """Return everything but `best_theta` as numbers, texts and lists.
+
+        Returns
+        -------
+        dict
+            Name of each field to its value; a nan becomes None.
+        """
         names = (field.name for field in fields(self) if field.name != "best_theta")
         return {name: plain(getattr(self, name)) for name in names}
 

@@ -57,15 +57,15 @@ def train(
         The model; its parameters live in the optimizer.
     optimizer : Optimizer
         Built on ``network.initialize()``; it is advanced in place, and ``optimizer.theta`` holds the result.
-    X : (m, d) array_like
+    X : array_like of shape (m, d)
         Inputs.
-    y : (m,) or (m, k) array_like
-        Targets.
+    y : array_like of shape (m,) or (m, k)
+        Targets: labels for cross-entropy, numbers for the mean squared error.
     epochs : int, optional
         Passes over the data, ≥ 1. Either this or ``steps``.
     batch_size : int
         Rows per step, ≥ 1; the last minibatch of an epoch may be smaller.
-    validation : (X, y), optional
+    validation : tuple of (X, y), optional
         Data to evaluate on after every epoch.
     rng : None, int or Generator
         Source of the shuffling.
@@ -108,6 +108,15 @@ def train(
         it is left as it is.
     NonFiniteError
         The loss or gradient became nan or infinite; the message names the step, and the optimizer is as before it.
+    OSError, ImportError
+        A checkpoint cannot be written, or safetensors, which it needs, is missing.
+
+    See Also
+    --------
+    load_checkpoint : Reads what `checkpoint` saved.
+    glasscurv.schedules : Learning rates that change.
+    glasscurv.comparison.compare : Trains with several optimizers under equal conditions.
+    glasscurv.plotting.plot_history : Draws the history.
 
     Examples
     --------

@@ -21,7 +21,7 @@ class Snapshots:
 
     The measurements have a seed of their own, so that they do not change the training.
 
-    Attributes
+    Parameters
     ----------
     every : int
         Steps between measurements, ≥ 1; the first is made before the first step.
@@ -34,12 +34,21 @@ class Snapshots:
     rows : int, optional
         Measure on that many training rows, the same each time, drawn with the seed; by default on all.
     seed : int
-        Seed of the directions and the rows.
+        Seed ≥ 0 of the directions and the rows.
 
     Raises
     ------
     ValueError, TypeError
         Bad settings.
+
+    See Also
+    --------
+    SnapshotHistory : What was measured.
+    glasscurv.curvature_profile : Measures once.
+
+    References
+    ----------
+    Theory, sections 1 to 3.
 
     Examples
     --------
@@ -69,14 +78,46 @@ class Snapshots:
         integer(self.seed, "seed", 0)
 
     def describe(self) -> dict[str, Any]:
-        """Return the settings as JSON knows them."""
+        """Return the settings as JSON knows them.
+
+        Returns
+        -------
+        dict
+            Name of each setting to its value.
+        """
         settings = asdict(self)
         if self.lengths is not None:
             settings["lengths"] = [float(length) for length in self.lengths]
         return settings
 
     def measure(self, network: MLP, theta: FloatArray, X: FloatArray, y: NDArray[Any], step: int) -> CurvatureProfile:
-        """Return the curvature at theta (n,) of the loss on X (m, d) and y; the directions depend on seed and step."""
+        """Measure the curvature of every layer.
+
+        Parameters
+        ----------
+        network : MLP
+            The model.
+        theta : ndarray of shape (n,)
+            Its parameters.
+        X : ndarray of shape (m, d)
+            Inputs.
+        y : ndarray of shape (m,) or (m, k)
+            Targets.
+        step : int
+            Steps taken before; the directions depend on it and on the seed.
+
+        Returns
+        -------
+        CurvatureProfile
+            Curvature of the loss on these rows, or on those that the seed draws of them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the network.
+        NonFiniteError
+            A gradient with a nan or an infinity.
+        """
         if self.rows is not None and self.rows < len(X):
             chosen = np.sort(np.random.default_rng(self.seed).choice(len(X), self.rows, replace=False))
             X, y = X[chosen], y[chosen]

@@ -62,32 +62,34 @@ class Alice(torch.optim.Optimizer):
         Parameters, or groups of them; a group may have its own value of each option but `quick_steps` and `seed`.
         Parameters that do not require a gradient are left out: they are neither perturbed nor moved.
     lr : float
-        Learning rate > 0: the scale of the bounds and, unless `length` is given, the perturbation length. Schedulers
-        may set it to 0.
-    betas : (float, float)
-        β₁ and β₂ in [0, 1): averaging weights of the gradient and of its square.
+        Learning rate > 0 (length): the scale of the bounds and, unless `length` is given, the perturbation length.
+        Schedulers may set it to 0.
+    betas : tuple of two floats
+        Averaging weights β₁ of the gradient and β₂ of its square, in [0, 1).
     eps : float
-        ε > 0 in the step and in the ``"adam"`` limiter; its square must be a normal number of the state's dtype.
+        Small ε > 0 in the unit of what it is added to: |G|, the curvature of the step and, in the ``"adam"`` limiter,
+        the root of V. Its square must be a normal number of the state's dtype.
     l1, l2 : float
-        Regularisation weights λ₁ and λ₂ ≥ 0.
+        Regularisation weights λ₁ (gradient) and λ₂ (gradient/length), ≥ 0.
     step_fraction : float, optional
-        φ ≥ 0, the part of the step that the centre takes; by default (1−β₁) times `lookahead`, which makes the averaged
+        Part φ ≥ 0 of the step that the centre takes; by default (1−β₁) times `lookahead`, which makes the averaged
         gradient exact on quadratics.
     lookahead : float
-        ω ≥ 0.
+        Multiple ω ≥ 0 of the step at which the next gradient is taken.
     limiter : {"adam", "sgdm", "fixed"}
         Unit of the bounds, as in `glasscurv.bound_step`.
-    lr_min, lr_max : float
-        Bounds of the step in that unit, for the group's first `lr`; they scale with `lr` when it is changed. `lr_max`
-        is by default 2 lr.
+    lr_min : float
+        Lower bound ≥ 0 of the step in that unit, for the group's first `lr`; it scales with `lr` when that is changed.
+    lr_max : float, optional
+        Upper bound ≥ `lr_min`, in the same way; by default 2 lr.
     hessian : {"abs", "rms", "zero", "diagonal"}
-        Curvature h of the step: averages of |Hz|, of (Hz)² (its root), none, or the absolute average of z∘Hz.
+        Curvature h of the step: the average of |Hz|, the root of that of (Hz)², none, or the absolute average of z∘Hz.
     glass : bool
         Whether the glass density enters the step.
     quick_steps : int
         Quick steps between full steps, ≥ 0.
     length : float, optional
-        Perturbation length σ > 0; by default the current lr.
+        Perturbation length σ > 0; by default the current `lr`.
     seed : int
         Seed ≥ 0 of the directions z. They are Rademacher's, the optimal ones; other distributions and the joint step
         are `glasscurv.Alice`'s alone.
@@ -96,6 +98,11 @@ class Alice(torch.optim.Optimizer):
     ------
     ValueError, TypeError
         Bad arguments; parameters that are not of float16, bfloat16, float32 or float64.
+
+    See Also
+    --------
+    glasscurv.Alice : The same on flat NumPy vectors, with masks and other directions.
+    profile : Where a model is glass, layer by layer.
 
     Notes
     -----
@@ -213,7 +220,18 @@ class Alice(torch.optim.Optimizer):
         return int(self.param_groups[0]["evaluations"])
 
     def is_full_step(self, step: int) -> bool:
-        """Tell whether step 1, 2, … measures the curvature: in a warm-up, and every quick_steps + 1 steps."""
+        """Tell whether a step measures the curvature: in a warm-up, and every quick_steps + 1 steps.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 1.
+
+        Returns
+        -------
+        bool
+            Whether it evaluates the closure three times.
+        """
         ahead = step - self.steps
         return self._periodic(step) or any(_warming_up(group, group["steps"] + ahead) for group in self.param_groups)
 
@@ -238,7 +256,7 @@ class Alice(torch.optim.Optimizer):
 
         Returns
         -------
-        loss
+        object
             What the closure returned at the look-ahead point ν.
 
         Raises

@@ -33,14 +33,15 @@ _PROCESS = os.getpid()
 class GradientFunction:
     """Loss and gradient of a model at any parameters, in NumPy; the model stays as it is, bit for bit.
 
-    Made by `gradient_function`.
+    Made by `gradient_function`. Called with a vector of shape (n,), it returns the gradient there.
 
     Parameters
     ----------
     model : torch.nn.Module
+        The model; those of its parameters that require grad count.
     losses : sequence of callable
-        Each is ``loss(model) -> scalar tensor``. They are differentiated one after another, so that the memory for one
-        is enough.
+        Terms of the loss, each ``loss(model) -> scalar tensor``. They are differentiated one after another, so that the
+        memory for one is enough.
     weights : sequence of float
         Factors with which the losses are added up.
     helper : object, optional
@@ -51,6 +52,26 @@ class GradientFunction:
     groups : dict of str to slice
         Name of every module with parameters of its own, such as ``"0"`` or ``"encoder.fc1"``, to their part of the
         vector, in order; ``"(model)"`` for those of the model itself.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What `gradient_function` refuses.
+
+    See Also
+    --------
+    gradient_function : Makes one of a single loss.
+    glasscurv.estimate_curvature : Takes it for a gradient.
+    glasscurv.Alice : Takes its `value_and_grad`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from glasscurv.integrations.torch import GradientFunction
+    >>> model = torch.nn.Linear(2, 1, bias=False).double()
+    >>> f = GradientFunction(model, [lambda model: (model.weight**2).sum()], [0.5])
+    >>> f([3.0, -4.0]), f.value_and_grad([3.0, -4.0])[0]
+    (array([ 3., -4.]), 12.5)
     """
 
     def __init__(
@@ -79,12 +100,12 @@ class GradientFunction:
 
     @property
     def theta(self) -> FloatArray:
-        """Present parameters of the model, (n,): a copy, float64 if all of them are float64 and else float32."""
+        """Present parameters of the model, shape (n,): a copy, float64 if all of them are float64 and else float32."""
         flat: FloatArray = self._flat([parameter.detach() for parameter in self._parameters]).numpy()
         return flat
 
     def __call__(self, theta: ArrayLike) -> FloatArray:
-        """Return the gradient at `theta` (n,)."""
+        """Return the gradient, shape (n,), at `theta` of shape (n,)."""
         return self.value_and_grad(theta)[1]
 
     def value_and_grad(self, theta: ArrayLike) -> tuple[float, FloatArray]:
@@ -92,13 +113,15 @@ class GradientFunction:
 
         Parameters
         ----------
-        theta : (n,) array_like
+        theta : array_like of shape (n,)
+            Where to evaluate.
 
         Returns
         -------
-        float
-        (n,) array
-            With the dtype of the attribute `theta`.
+        loss : float
+            Weighted sum of the losses.
+        gradient : ndarray of shape (n,)
+            Its gradient, of the dtype of the attribute `theta`.
 
         Raises
         ------
@@ -169,20 +192,25 @@ def gradient_function(model: torch.nn.Module, loss: Loss) -> GradientFunction:
     model : torch.nn.Module
         Its parameters that require grad count, in the order of ``model.named_parameters()``; shared ones count once.
     loss : callable
-        ``loss(model) -> scalar tensor``, such as ``lambda model: cross_entropy(model(X), y)``: a real number that
+        Loss ``loss(model) -> scalar tensor``, such as ``lambda model: cross_entropy(model(X), y)``: a real number that
         depends on the parameters.
 
     Returns
     -------
     GradientFunction
-        ``gradient(theta: (n,)) -> (n,)`` with the attributes `theta`, the present parameters, and `groups`, those of
-        each module, for `glasscurv.curvature_profile`; and with ``gradient.value_and_grad(theta)``.
+        ``gradient(theta: (n,)) -> (n,)`` with the attributes ``theta``, the present parameters, and ``groups``, those
+        of each module, for `glasscurv.curvature_profile`; and with ``gradient.value_and_grad(theta)``.
 
     Raises
     ------
     ValueError, TypeError
         Not a module, no parameters that require grad, parameters that are complex or have no shape yet, a model wrapped
         in DistributedDataParallel, or a loss that cannot be called.
+
+    See Also
+    --------
+    profile : Density, Hessian and exponent of every layer in one call.
+    glasscurv.estimate_curvature : Takes the function for a gradient.
 
     Notes
     -----

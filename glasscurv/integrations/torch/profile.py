@@ -30,13 +30,60 @@ class ModelProfile(CurvatureProfile):
     """Curvature of each layer of a model: a `glasscurv.CurvatureProfile` that prints and draws itself.
 
     What rounding explains is nan, and a dash in the table.
+
+    Parameters
+    ----------
+    groups : tuple of str
+        Names of the L layers.
+    parameters : int64 ndarray of shape (L,)
+        Number of parameters in each.
+    glass_density : ndarray of shape (L,)
+        Glass density ρ̂ at `length`, mean over the layer's parameters (gradient²/length).
+    hessian_abs, hessian_rms, hessian_diagonal : ndarray of shape (L,)
+        Measures of the Hessian at `length`, means over the layer's parameters (gradient/length).
+    glass_share : ndarray of shape (L,)
+        Share of the loss's bend that is glass, in [0, 1].
+    exponent, exponent_error : ndarray of shape (L,)
+        Exponent of the second difference, 1 for glass and 4 for a smooth loss, and its standard error.
+    verdict : tuple of str
+        What the exponent says, one word for each layer.
+    length : float
+        Perturbation length σ.
+    evaluations : int
+        Gradient evaluations spent.
+
+    See Also
+    --------
+    profile : Returns it.
+    glasscurv.CurvatureProfile : Says more about every field.
+    glasscurv.plotting.plot_profile : Draws it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from glasscurv.integrations.torch import profile
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Linear(8, 3).double()
+    >>> X, y = torch.randn(50, 8, dtype=torch.float64), torch.arange(50) % 3
+    >>> loss = torch.nn.functional.cross_entropy
+    >>> found = profile(model, (X, y), loss, length=1e-2, samples=2, rng=0, progress=False)
+    >>> print(found.table().splitlines()[0])
+    movements of length 0.01, 27 gradients
+    >>> found.verdict
+    ('smooth',)
     """
 
     def __str__(self) -> str:
         return self.table()
 
     def table(self) -> str:
-        """Return the profile as text: one line for each layer, and what the verdicts mean."""
+        """Return the profile as text.
+
+        Returns
+        -------
+        str
+            One line for each layer, and below what the verdicts mean.
+        """
         measures = (self.glass_density, self.hessian_abs, self.hessian_rms, self.hessian_diagonal)
         rows = [
             (
@@ -57,7 +104,12 @@ class ModelProfile(CurvatureProfile):
         return "\n".join([first, "", *_aligned([upper, lower, *rows]), "", *notes])
 
     def figure(self) -> Any:
-        """Return the profile as a ``matplotlib.figure.Figure``, as `glasscurv.plotting.plot_profile` draws it.
+        """Draw the profile as `glasscurv.plotting.plot_profile` does.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure, which no window knows of.
 
         Raises
         ------
@@ -91,7 +143,7 @@ def profile(
         tuples of tensors; of the latter the model gets each as an argument of its own. They are brought to the device
         of the model when they are needed.
     loss : callable
-        ``loss(outputs, targets) -> scalar tensor``, a mean over the batch, such as
+        Loss ``loss(outputs, targets) -> scalar tensor``, a mean over the batch, such as
         ``torch.nn.functional.cross_entropy`` or a module. Batches count in proportion to their number of targets.
     length : float
         Perturbation length σ > 0: the curvature is that of movements of this size of every parameter.
@@ -120,6 +172,11 @@ def profile(
     -----
     RuntimeWarning
         Lengths at which gradients differ by no more than rounding.
+
+    See Also
+    --------
+    glasscurv.curvature_profile : The same for any gradient and any groups.
+    gradient_function : A model's gradient, for every other estimator.
 
     Notes
     -----
