@@ -113,7 +113,7 @@ def write_report(records: Sequence[Record], folder: Path, seed: int, full: bool)
     }
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     environment = Environment(loader=PackageLoader("paper_checks", "."), autoescape=True, trim_blocks=True)
-    for function in (_numbers, _percent, _worst, _math, _limited):
+    for function in (_numbers, _percent, _worst, markup, _limited):
         environment.filters[function.__name__.lstrip("_")] = function
     page = environment.get_template("report.html").render(
         results,
@@ -121,7 +121,7 @@ def write_report(records: Sequence[Record], folder: Path, seed: int, full: bool)
         sections=list(_by_section(records)),
         broken=[record for record in records if not record.holds],
         columns=COLUMNS,
-        paragraphs=_paragraphs,
+        paragraphs=paragraphs,
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
@@ -133,7 +133,7 @@ def _as_json(record: Record) -> dict[str, object]:
         "claim": record.claim,
         "source": record.source,
         "standing": record.standing,
-        **{label.lower(): text for label, text in _paragraphs(record.text)},
+        **{label.lower(): text for label, text in paragraphs(record.text)},
         "holds": record.holds,
         "error": record.error,
         "seconds": round(record.seconds, 2),
@@ -143,6 +143,7 @@ def _as_json(record: Record) -> dict[str, object]:
                 "relation": finding.relation,
                 **{name: _finite(getattr(finding, name)) for name in NUMBERS},
                 "samples": finding.samples or None,
+                "shown": _numbers(finding),
                 "holds": finding.holds,
             }
             for finding in record.outcome.findings
@@ -164,7 +165,7 @@ def _by_section(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]
             yield title, members
 
 
-def _paragraphs(text: str) -> list[tuple[str, str]]:
+def paragraphs(text: str) -> list[tuple[str, str]]:
     """Split a docstring into its labelled paragraphs; paragraphs without a label belong to the one before."""
     labels = ("Claim", "Source", "Prediction", "Measurement", "Tolerance", "Limits")
     found: list[tuple[str, str]] = []
@@ -178,7 +179,7 @@ def _paragraphs(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _math(text: str) -> Markup:
+def markup(text: str) -> Markup:
     """Set `code`, *emphasis*, indices and exponents; names of several letters keep their underscores."""
     html = str(escape(text))
     html = re.sub(r"(?<=\S)_(\{([^}]*)\}|[^\W_](?!\w))", lambda found: f"<sub>{found[2] or found[1]}</sub>", html)
@@ -188,7 +189,7 @@ def _math(text: str) -> Markup:
 
 
 def _limited(record: Record) -> bool:
-    return any(label == "Limits" for label, _ in _paragraphs(record.text))
+    return any(label == "Limits" for label, _ in paragraphs(record.text))
 
 
 def _numbers(finding: Finding) -> tuple[str, str, str]:
