@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -110,6 +112,46 @@ def test_hessian_kernel_is_exact_on_quadratics(nodes, n, seed):
     np.testing.assert_allclose(
         gc.hessian_kernel(nodes).apply(line, 0.1), problem.hessian @ direction, atol=max(tolerance, 1e-12)
     )
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 4), st.lists(st.floats(-3, 3), min_size=1, max_size=4), st.floats(0.1, 10))
+def test_jumps_at_random_places_add_their_squares(increments, jumps, length):
+    """All ways to put given jumps into equal increments: section 3 has the mean and the variance over these."""
+    places = np.array(list(itertools.product(range(increments), repeat=len(jumps))))
+    line = [(places < node) @ jumps for node in range(increments + 1)]
+    densities = gc.glass_kernel(range(increments + 1)).apply(line, length)
+    squares, distance = np.square(jumps), increments * length
+    size = squares.sum() / distance
+    assert densities.mean() == pytest.approx(size, rel=1e-12, abs=1e-300)
+    variance = 2 / (increments - 1) * (squares.sum() ** 2 - np.sum(squares**2)) / distance**2
+    assert densities.var() == pytest.approx(variance, rel=1e-9, abs=1e-12 * size**2)
+
+
+@settings(deadline=None)
+@given(*[st.floats(0.1, 10)] * 3)
+def test_bending_adds_what_the_theory_says(length, second, third):
+    distances = length * np.array([-1.0, 0.0, 1.0])
+    line = (second / 2 * distances**2 + third / 6 * distances**3)[:, None]
+    assert gc.glass_kernel().apply(line, length)[0] == pytest.approx(length**3 * second**2 / 2, rel=1e-11)
+    assert gc.hessian_kernel().apply(line, length)[0] == pytest.approx(length**2 * third / 6, rel=1e-11)
+
+
+@settings(deadline=None)
+@given(st.floats(0.1, 1), st.floats(1.1, 10), positive)
+def test_hessian_kernels_of_two_lengths_share_the_glass_of_the_longer(short, factor, density):
+    nodes = np.array([-factor, -1, 1, factor]) * short
+    rules = np.array([[0, -1, 1, 0], [-1 / factor, 0, 0, 1 / factor]]) / (2 * short)
+    covariance = rules @ two_sided_brownian_covariance(nodes, density, 1.0) @ rules.T
+    long = factor * short
+    np.testing.assert_allclose(
+        covariance, density / 2 * np.array([[1 / short, 1 / long], [1 / long, 1 / long]]), rtol=1e-12
+    )
+
+
+def test_noise_of_its_own_at_every_node_adds_three_times_its_variance_over_the_length():
+    # The mean of (Σ_k w_k ε_k)²/σ for independent ε_k of variance η² is η² Σ_k w_k²/σ.
+    assert np.sum(gc.glass_kernel().weights ** 2) == pytest.approx(3, rel=1e-14)
 
 
 def test_three_nodes_give_the_reference_rule():

@@ -18,12 +18,12 @@ def random_quadratic(n, rng):
     return gc.Quadratic((hessian + hessian.T) / 2, linear=rng.standard_normal(n))
 
 
-def run(problem, betas, fractions, lookahead, rng, steps=40):
+def run(problem, betas, fractions, lookaheads, rng, start_error=0.0):
     """The recursion of section 7 with arbitrary steps; returns G − ∇L(μ), Hδ and the size of the gradients."""
     mu = rng.standard_normal(problem.size)
-    average = problem.gradient(mu)
+    average = problem.gradient(mu) + start_error
     errors, products, scale = [], [], abs(average).max()
-    for beta, fraction in zip(betas, fractions, strict=True):
+    for beta, fraction, lookahead in zip(betas, fractions, np.broadcast_to(lookaheads, len(betas)), strict=True):
         delta = rng.standard_normal(problem.size) * 10 ** rng.uniform(-2, 1)
         gradient = problem.gradient(mu + lookahead * delta)
         mu = mu + fraction * delta
@@ -48,8 +48,9 @@ def test_averaged_gradient_is_exact_on_every_quadratic_for_any_steps(n, beta, lo
 def test_exactness_survives_varying_weights(n, seed):
     rng = np.random.default_rng(seed)
     betas = rng.uniform(0, 0.99, 40)
-    fractions = [gc.exact_step_fraction(beta, 1.5) for beta in betas]
-    errors, _, scale = run(random_quadratic(n, rng), betas, fractions, 1.5, rng)
+    lookaheads = rng.uniform(0, 2, 40)
+    fractions = [gc.exact_step_fraction(beta, ahead) for beta, ahead in zip(betas, lookaheads, strict=True)]
+    errors, _, scale = run(random_quadratic(n, rng), betas, fractions, lookaheads, rng)
     assert abs(errors).max() <= 1e-13 * n * scale
 
 
@@ -57,8 +58,8 @@ def test_exactness_survives_varying_weights(n, seed):
 @given(st.integers(1, 30), st.floats(0, 0.99), st.floats(0, 2), st.floats(0, 2), seeds)
 def test_any_other_fraction_errs_by_the_predicted_amount(n, beta, lookahead, fraction, seed):
     rng = np.random.default_rng(seed)
-    errors, products, scale = run(random_quadratic(n, rng), [beta] * 40, [fraction] * 40, lookahead, rng)
-    expected = np.zeros(n)
+    problem, expected = random_quadratic(n, rng), rng.standard_normal(n)  # a wrong start, too
+    errors, products, scale = run(problem, [beta] * 40, [fraction] * 40, lookahead, rng, expected)
     mismatch = gc.exact_step_fraction(beta, lookahead) - fraction
     for error, product in zip(errors, products, strict=True):
         expected = beta * expected + mismatch * product  # past errors are averaged with the gradient
@@ -75,15 +76,77 @@ def test_l2_regularisation_keeps_exactness(n, beta, seed):
     assert abs(errors).max() <= 1e-13 * n * scale
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_l1_regularisation_breaks_exactness(seed):
-    class WithL1(gc.Quadratic):
-        def gradient(self, theta):
-            return super().gradient(theta) + np.sign(theta)
+@settings(deadline=None)
+@given(st.integers(1, 10), st.floats(0, 0.99), st.floats(0.1, 2), seeds)
+def test_l1_regularisation_adds_the_error_of_its_signs(n, beta, lookahead, seed):
+    rng = np.random.default_rng(seed)
+    problem, weight = gc.Quadratic(np.diag(rng.uniform(-2, 2, n))), 0.7
 
-    # Twenty coordinates: some change their sign, where the gradient jumps.
-    errors, _, _ = run(WithL1(np.eye(20)), [0.9] * 40, [0.1] * 40, 1.0, np.random.default_rng(seed))
-    assert abs(errors).max() > 1e-3
+    def gradient(theta):
+        return problem.gradient(theta) + weight * np.sign(theta)
+
+    mu = rng.standard_normal(n)
+    average, error = gradient(mu), np.zeros(n)
+    for delta in rng.standard_normal((20, n)):
+        ahead, after = mu + lookahead * delta, mu + gc.exact_step_fraction(beta, lookahead) * delta
+        average = beta * average + (1 - beta) * gradient(ahead)
+        added = weight * ((1 - beta) * np.sign(ahead) + beta * np.sign(mu) - np.sign(after))
+        assert (abs(added) <= 2 * weight * max(beta, 1 - beta) + 1e-12).all()
+        assert (abs(added[np.sign(mu) == np.sign(ahead)]) <= 1e-12).all()
+        error, mu = beta * error + added, after
+        np.testing.assert_allclose(average - gradient(mu), error, atol=1e-11 * (1 + abs(mu).max()))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10), st.floats(0, 0.99), st.floats(0, 3), seeds)
+def test_on_a_cubic_loss_a_step_adds_half_of_the_third_derivative(n, beta, lookahead, seed):
+    """L = Σ κ_i θ_i³/6, whose gradient is of second order: nothing is left out."""
+    rng = np.random.default_rng(seed)
+    third = rng.standard_normal(n)
+    mu, average = rng.standard_normal(n), rng.standard_normal(n)
+    error = average - third * mu**2 / 2
+    for delta in rng.standard_normal((20, n)):
+        average = beta * average + (1 - beta) * third * (mu + lookahead * delta) ** 2 / 2
+        mu = mu + gc.exact_step_fraction(beta, lookahead) * delta
+        error = beta * error + beta * (1 - beta) * lookahead**2 * third * delta**2 / 2
+        np.testing.assert_allclose(average - third * mu**2 / 2, error, atol=1e-11 * (1 + mu @ mu))
+
+
+def exact_moment(toy, points, weights):
+    """E (Σ w_k ∇L(x_k))(Σ w_k ∇L(x_k))ᵀ for weights that add up to 0, hinge by hinge, piece by piece of its offset."""
+    margins = toy.normals @ points.T
+    order = np.argsort(margins)
+    lengths = np.diff(np.take_along_axis(margins, order, axis=1))
+    active = np.cumsum(weights[order][:, ::-1], axis=1)[:, ::-1][:, 1:]  # Σ w_k of the points beyond each piece
+    pieces = toy.signal_scale**2 / (2 * toy.half_width) * np.sum(active**2 * lengths, axis=1)
+    return (toy.normals.T * pieces) @ toy.normals
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5), st.floats(0, 0.99), st.floats(0, 2), seeds)
+def test_glass_leaves_the_covariance_of_a_contrast(n, beta, lookahead, seed):
+    rng = np.random.default_rng(seed)
+    toy = gc.RandomHinges(n, 20, half_width=1e3, rng=rng)
+    mu = np.zeros(n)
+    points, weights = [mu], np.ones(1)  # G_0 = ∇L(μ_0)
+    for delta in rng.standard_normal((8, n)):
+        points.append(mu + lookahead * delta)
+        weights = np.append(beta * weights, 1 - beta)
+        mu = mu + gc.exact_step_fraction(beta, lookahead) * delta
+    points, weights = np.array([*points, mu]), np.append(weights, -1)
+    pairs = zip(np.outer(weights, weights).ravel(), (points[:, None] - points).reshape(-1, n), strict=True)
+    predicted = -0.5 * sum(weight * toy.covariance(difference) for weight, difference in pairs)
+    np.testing.assert_allclose(predicted, exact_moment(toy, points, weights), atol=1e-12)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5), st.floats(0, 0.99), st.floats(0, 2), seeds)
+def test_glass_leaves_the_covariance_of_a_bridge(n, beta, lookahead, seed):
+    rng = np.random.default_rng(seed)
+    toy, delta = gc.RandomHinges(n, 20, half_width=1e3, rng=rng), rng.standard_normal(n)
+    points = np.outer([lookahead, 0, gc.exact_step_fraction(beta, lookahead)], delta)
+    found = exact_moment(toy, points, np.array([1 - beta, beta, -1]))
+    np.testing.assert_allclose(found, beta * (1 - beta) * lookahead * toy.covariance(delta), atol=1e-13)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])

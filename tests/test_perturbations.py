@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -60,6 +61,32 @@ def test_rademacher_contaminates_least_among_discrete_symmetric_laws(values, wei
     law = DiscreteLaw(values, weights / weights.sum())
     # Jensen: equality only for one magnitude, up to rounding.
     assert gc.contamination(law, term) >= gc.contamination(gc.Rademacher(), term) * (1 - 1e-12)
+
+
+@settings(deadline=None)
+@given(st.floats(0.05, 0.95), st.floats(0.1, 0.99), st.lists(st.floats(-5, 5), min_size=3, max_size=3))
+def test_contamination_is_what_the_other_coordinates_add(probability, ratio, row):
+    """All directions of three coordinates with two magnitudes, 1 and `ratio`; `row` is one of R or of H."""
+    row = np.array(row)
+    law = DiscreteLaw([1.0, ratio], [probability, 1 - probability])
+    z = np.array(list(itertools.product((-1.0, -ratio, ratio, 1.0), repeat=3)))
+    weights = np.prod(np.where(abs(z) == 1, probability, 1 - probability) / 2, axis=1)
+    glass = weights @ (abs(z) @ abs(row) / abs(z[:, 0]))
+    assert glass == pytest.approx(abs(row[0]) + gc.contamination(law, "glass") * abs(row[1:]).sum(), abs=1e-12)
+    others, rounding = np.sum(row[1:] ** 2), 1e-12 * (1 + np.sum(row**2))
+    means = abs(z) @ abs(row) / law.absolute_moment(1)
+    assert weights @ means == pytest.approx(abs(row).sum(), abs=rounding)
+    excess = np.sum(row**2) * (law.absolute_moment(2) / law.absolute_moment(1) ** 2 - 1)
+    assert weights @ (means - abs(row).sum()) ** 2 == pytest.approx(excess, rel=1e-9, abs=rounding)
+    ratios = z @ row / z[:, 0]
+    assert weights @ ratios == pytest.approx(row[0], abs=rounding)
+    variance = weights @ (ratios - row[0]) ** 2
+    assert variance == pytest.approx(gc.contamination(law, "hessian") * others, rel=1e-9, abs=rounding)
+    square, fourth = law.absolute_moment(2), law.absolute_moment(4)
+    products = z[:, 0] * (z @ row) / square
+    assert weights @ products == pytest.approx(row[0], abs=rounding)
+    variance = weights @ (products - row[0]) ** 2
+    assert variance == pytest.approx(row[0] ** 2 * (fourth / square**2 - 1) + others, rel=1e-9, abs=rounding)
 
 
 @pytest.mark.parametrize("law", LAWS, ids=NAMES)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -57,6 +59,7 @@ def test_rademacher_density_obeys_khintchine(n, hinges, seed):
     upper = (norms * toy.signal_scale**2 / (2 * toy.half_width)) @ toy.normals**2
     assert (mean <= upper * (1 + 1e-12)).all()
     assert (mean >= upper / np.sqrt(2) * (1 - 1e-12)).all()
+    assert (toy.density_matrix().diagonal() <= mean * (1 + 1e-12)).all()
 
 
 @pytest.mark.parametrize(
@@ -73,11 +76,56 @@ def test_rademacher_density_is_least_among_laws_of_one_mean_length(law):
     assert (samples.mean(axis=0) - critical_value(4) * error > least).all()
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 3), st.integers(1, 10), st.floats(0.05, 0.95), st.floats(0.01, 0.99), seeds)
+def test_rademacher_has_the_least_density_under_either_normalisation(n, hinges, probability, ratio, seed):
+    """All directions of a law with two magnitudes, 1 and `ratio`: Jensen's inequality, section 4."""
+    toy = gc.RandomHinges(n, hinges, rng=seed)
+    z = np.array(list(itertools.product((-1.0, -ratio, ratio, 1.0), repeat=n)))
+    weights = np.prod(np.where(abs(z) == 1, probability, 1 - probability) / 2, axis=1)
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
+    least = np.mean([toy.density(one) for one in signs], axis=0) * (1 - 1e-12)
+    densities = np.array([toy.density(one) for one in z])
+    assert (weights @ densities / (probability + (1 - probability) * ratio) >= least).all()
+    assert (weights @ (densities / abs(z)) >= least).all()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 3), st.integers(1, 10), st.floats(0.01, 1), seeds)
+def test_sparse_directions_bracket_the_diagonal_and_the_row_sum(n, hinges, q, seed):
+    """All 3^n directions with their probabilities: the bounds of section 4 for any q."""
+    toy = gc.RandomHinges(n, hinges, rng=seed)
+    z = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=n)))
+    moves = z != 0
+    probability = np.prod(np.where(moves, q / 2, 1 - q), axis=1)
+    densities, matrix = np.array([toy.density(one) for one in z]), toy.density_matrix()
+    diagonal, row_sum = matrix.diagonal(), matrix.sum(axis=1)
+    where_it_moves, of_all = probability @ (moves * densities) / q, probability @ densities / q
+    rounding = 1e-12 * row_sum
+    assert (diagonal - rounding <= where_it_moves).all()
+    assert (where_it_moves <= diagonal + q * (row_sum - diagonal) + rounding).all()
+    assert ((1 - q) ** (n - 1) * row_sum - rounding <= of_all).all()
+    assert (of_all <= row_sum + rounding).all()
+
+
 def test_gaussian_normals_give_a_diagonal_twice_the_rest():
     # R_ii/R_ij = E|a|³/(E|a| E a²) = 2; the mean over 4000 hinges of |a|³ has a relative error of 2 %.
     R = gc.RandomHinges(6, 40_000, rng=3).density_matrix()
     off = (R.sum() - R.trace()) / 30
     assert R.diagonal().mean() / off == pytest.approx(2, abs=0.05)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 6), seeds)
+def test_on_average_over_signs_the_covariance_is_diagonal(n, seed):
+    """A hinge for each of the 2^n signs of one normal: an average over them, for one moving coordinate and for all."""
+    rng = np.random.default_rng(seed)
+    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * n)).reshape(n, -1).T
+    toy = gc.RandomHinges(n, len(signs), normals=signs * rng.standard_normal(n), rng=rng)
+    covariances = [toy.covariance(e) for e in np.eye(n)]
+    covariances.append(sum(toy.covariance(z) for z in signs))
+    for covariance in covariances:
+        np.testing.assert_allclose(covariance, np.diag(covariance.diagonal()), atol=1e-13 * covariance.max())
 
 
 @pytest.mark.parametrize("signals", ["gaussian", "rademacher"])

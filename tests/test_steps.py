@@ -139,6 +139,15 @@ def test_step_constant_follows_from_the_loss_constant():
 
 @settings(deadline=None)
 @given(ordinary, ordinary, ordinary)
+def test_a_larger_alpha_shortens_the_step_by_its_share(g, h, rho):
+    alpha, by = gc.GLASS_STEP_COEFFICIENT * rho / g, 1e-4
+    logarithms = [math.log(length(g, h, rho * math.exp(sign * by))) for sign in (1, -1)]
+    shorter = (logarithms[1] - logarithms[0]) / (2 * by)
+    assert shorter == pytest.approx(math.sqrt(alpha / (alpha + 2 * h)), abs=1e-8)
+
+
+@settings(deadline=None)
+@given(ordinary, ordinary, ordinary)
 def test_predicted_decrease_is_largest_at_the_step(g, h, rho):
     d = length(g, h, rho)
     decrease = gc.predicted_decrease([-d], [g], [h], [rho])
@@ -146,6 +155,81 @@ def test_predicted_decrease_is_largest_at_the_step(g, h, rho):
     assert decrease >= 0
     for factor in (0.9, 1.1):
         assert gc.predicted_decrease([-d * factor], [g], [h], [rho]) < decrease
+
+
+@settings(deadline=None)
+@given(ordinary, ordinary, ordinary)
+def test_the_promise_at_the_step_has_its_closed_form(g, h, rho):
+    d = length(g, h, rho)
+    assert gc.predicted_decrease([-d], [g], [h], [rho]) == pytest.approx(g * d / 3 + h * d**2 / 6, rel=1e-9)
+
+
+@settings(deadline=None)
+@given(ordinary, ordinary, ordinary)
+def test_a_step_gains_between_once_and_three_times_its_promise(g, h, rho):
+    d = length(g, h, rho)
+    x, gain, promise = h * d / g, g * d - h * d**2 / 2, gc.predicted_decrease([-d], [g], [h], [rho])
+    assert gain == pytest.approx(3 * (2 - x) / (2 + x) * promise, rel=1e-9)
+    assert promise * (1 - 1e-9) <= gain <= 3 * promise * (1 + 1e-9)
+
+
+@settings(deadline=None)
+@given(ordinary, ordinary, ordinary)
+def test_the_step_promises_half_of_what_each_curvature_costs(g, h, rho):
+    d = length(g, h, rho)
+    promise = h * d**2 / 2 + gc.GLASS_LOSS_COEFFICIENT * math.sqrt(rho) * d**1.5 / 2
+    assert gc.predicted_decrease([-d], [g], [h], [rho]) == pytest.approx(promise, rel=1e-9)
+
+
+@settings(deadline=None)
+@given(ordinary, ordinary, ordinary)
+def test_the_promise_is_the_mean_over_the_unlucky_half(g, h, rho):
+    d = length(g, h, rho)
+    glass = math.sqrt(2 / math.pi) * math.sqrt(rho * d**3 / 3)  # the mean of |X|, X normal with the variance of (6)
+    assert gc.predicted_decrease([-d], [g], [h], [rho]) == pytest.approx(g * d - h * d**2 / 2 - glass, rel=1e-9)
+    root, kappa = math.sqrt(d * h / g), rho / (g * h)
+    assert root**2 + 1.5 * gc.GLASS_LOSS_COEFFICIENT * math.sqrt(kappa) * root == pytest.approx(1, rel=1e-12)
+
+
+@settings(deadline=None)
+@given(ordinary, ordinary, st.one_of(st.just(0.0), ordinary))
+def test_the_step_raises_the_loss_less_often_than_one_time_in_eight(g, rho, h):
+    """Φ(−(|g|d − ½hd²)/sqrt(ρd³/3)) ≤ Φ(−3/sqrt(2π)) = 0.116, with equality without a Hessian."""
+    d = length(g, h, rho)
+    distance = (g * d - h * d**2 / 2) / math.sqrt(rho * d**3 / 3)
+    assert distance >= 3 / math.sqrt(2 * math.pi) * (1 - 1e-9)
+    if h == 0:
+        assert distance == pytest.approx(3 / math.sqrt(2 * math.pi), rel=1e-9)
+
+
+def test_with_glass_alone_the_promise_changes_its_sign_at_four_fifths_of_eps():
+    for share, sign in ((0.79, -1), (0.81, 1)):
+        g, eps, rho = share * 1e-8, 1e-8, 1.0
+        assert math.copysign(1, gc.predicted_decrease([-length(g, 0.0, rho, eps)], [g], 0.0, rho)) == sign
+        assert length(g, 0.0, rho, eps) == pytest.approx(2 * math.pi * g * (g + eps) / (3 * rho), rel=1e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 12), st.floats(0, 0.99), st.floats(0.1, 10))
+def test_equal_coupling_has_its_rate(n, kappa, h):
+    """H_ii = 1 and H_ij = κ: Newton steps by one h multiply the two eigenvectors by 1 − λ/h."""
+    problem = gc.Quadratic((1 - kappa) * np.eye(n) + kappa)
+    for theta, eigenvalue in ((np.ones(n), 1 + (n - 1) * kappa), (np.eye(n)[0] - np.eye(n)[1], 1 - kappa)):
+        after = theta + gc.quasi_newton_step(problem.gradient(theta), h, 0.0, eps=0.0)
+        np.testing.assert_allclose(after, (1 - eigenvalue / h) * theta, atol=1e-12 * (1 + n / h))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_steps_by_sums_of_rows_lower_every_convex_quadratic(n, seed):
+    """h_i = Σ_j |H_ij|: the loss falls by half of Σ g²/h at least, whatever the coupling."""
+    rng = np.random.default_rng(seed)
+    root = rng.standard_normal((n, n)) * 10 ** rng.uniform(-2, 2, n)
+    problem, theta = gc.Quadratic(root @ root.T), rng.standard_normal(n)
+    g, h = problem.gradient(theta), abs(problem.hessian).sum(axis=1)
+    after = problem.value(theta + gc.quasi_newton_step(g, h, 0.0, eps=0.0))
+    before = problem.value(theta)
+    assert after <= before - np.sum(g**2 / h) / 2 + 1e-12 * before
 
 
 # Joint step
@@ -329,6 +413,19 @@ def test_length_is_clamped_and_goes_against_the_gradient(shape, limiter, low, hi
     assert (bounded * gradient <= 0).all()
 
 
+@settings(deadline=None)
+@given(st.integers(1, 2000), st.floats(0.05, 1), st.floats(-10, 10))
+def test_bounds_hold_the_centre_where_all_coordinates_are_coupled(n, fraction, start):
+    """H = 11ᵀ: rows have the norm sqrt(n); the centre takes the part `fraction` of the step (section 6)."""
+    gradient, lr_max = np.array([n * start]), 0.1  # all coordinates are alike: one stands for them
+    step = gc.quasi_newton_step(gradient, math.sqrt(n), 0.0, eps=0.0)
+    assert start + fraction * step[0] == pytest.approx((1 - fraction * math.sqrt(n)) * start, rel=1e-9, abs=1e-12)
+    moved = start + fraction * gc.bound_step(step, gradient, 1.0, 0.0, lr_max, limiter="fixed")[0]
+    assert abs(moved) <= max(abs(start), fraction * lr_max)
+    if abs(start) > fraction * lr_max and fraction * math.sqrt(n) >= 1:
+        assert abs(moved) == pytest.approx(abs(start) - fraction * lr_max, abs=1e-12)
+
+
 def test_zero_gradient_moves_up_as_in_the_reference():
     assert gc.bound_step([0.0], [0.0], [1.0], 0.1, 0.2, limiter="fixed")[0] == 0.1
     assert gc.bound_step([1.0], [0.0], [0.0], 0.1, 0.2, limiter="adam", eps=0.0)[0] == 0.0
@@ -415,3 +512,25 @@ def test_an_array_that_cannot_take_the_step_is_refused(step):
     with pytest.raises(ValueError, match="out must not overlap gradient, hessian or density"):
         step(g, 1.0, 1.0, out=g)
     np.testing.assert_array_equal(g, 1)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_short_steps_are_as_many_as_their_promises_say(n, seed):
+    """Steps with and without glass, all shortened: the same decrease takes the inverse of the promises."""
+    rng = np.random.default_rng(seed)
+    problem = gc.Quadratic(np.diag(rng.uniform(0.5, 2, n)))
+    start, density = rng.uniform(1, 2, n), rng.uniform(0.1, 10, n)
+    counts, promises = [], []
+    for glass in (0.0, density):
+        theta, found = start, []
+        while problem.value(theta) > 0.9 * problem.value(start):
+            gradient = problem.gradient(theta)
+            step = gc.quasi_newton_step(gradient, np.diag(problem.hessian), glass)
+            found.append(-gradient @ step)
+            theta = theta + 5e-4 * step
+        counts.append(len(found))
+        promises.append(np.mean(found))
+    assert counts[1] / counts[0] == pytest.approx(
+        promises[0] / promises[1], rel=0.03
+    )  # of a hundred at least, one more or less

@@ -1,7 +1,11 @@
 """Changes of the loss by compressing groups of weights, predicted and measured."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import glasscurv as gc
 from glasscurv.compression import measured_changes, predicted_changes
@@ -30,6 +34,15 @@ def test_the_mean_of_a_movement_and_its_opposite_is_exact_to_fourth_order():
     theta, to = np.zeros(12), np.linspace(0.5, 2, 12)
     found = predicted_changes(lambda x: 1 + 2 * x + 4 * x**3, theta, to, samples=1, rng=0)
     np.testing.assert_allclose(found, np.sum(to + to**2 + to**4), rtol=1e-12)
+
+
+@settings(deadline=None)
+@given(st.floats(1.5, 6))
+def test_changes_of_any_power_are_too_large_by_its_factor(power):
+    """The change |x|^a from 0 to 1 is 1."""
+    found = predicted_changes(lambda x: power * abs(x) ** (power - 1) * np.sign(x), [0.0], [1.0], samples=1, rng=0)[0]
+    assert found == pytest.approx(power * 2 ** (-power / 2), rel=1e-12)
+    assert found <= 2 / (math.e * math.log(2))
 
 
 def test_predictions_are_slope_and_mean_curvature_of_random_signs():

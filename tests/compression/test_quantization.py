@@ -235,6 +235,27 @@ def test_expected_changes_are_the_integrals_of_the_theory(rows):
         assert expected_quantization_change(2.0, 1.0, density) == expected_quantization_change(2 * ones, ones, density)
 
 
+def test_the_models_of_one_rounded_weight_have_known_ratios():
+    coordinate, independent, directional = (
+        expected_quantization_change(0.3, density=2.0, model=model)
+        for model in ("coordinate", "independent", "directional")
+    )
+    assert independent / coordinate == pytest.approx(5 / 4)
+    assert directional / coordinate == pytest.approx(3**-0.75 / 0.4)
+
+
+def test_rounding_of_many_weights_exceeds_the_independent_model_by_its_factor():
+    rng = np.random.default_rng(50)
+    normals = rng.choice([-1.0, 1.0], (100, 400))
+    toy = gc.RandomHinges(400, 100, half_width=1e3, normals=normals, rng=rng)
+    rho = np.mean([toy.density(z) for z in rng.choice([-1.0, 1.0], (1000, 400))], axis=0)
+    cubes = np.mean(abs(rng.uniform(-0.5, 0.5, (1000, 400)) @ normals.T) ** 3, axis=0)
+    spread = math.sqrt(2 / (3 * math.pi) * cubes.sum() / (2 * toy.half_width))
+    ratio = spread / expected_quantization_change(1.0, density=rho, model="independent")
+    # Of 100 000 cubes of nearly normal numbers, of relative variance 4.9: six standard errors of the root.
+    assert ratio == pytest.approx(8 / 12**0.75, rel=6 * math.sqrt(4.9 / 1e5) / 2)
+
+
 def test_a_single_step_will_do():
     assert expected_quantization_change(2, 6) == 1.0
     assert expected_quantization_change([2], [6], [0]) == 1.0

@@ -70,6 +70,23 @@ def test_without_glass_and_with_a_diagonal_hessian_the_prediction_is_the_truth(c
     np.testing.assert_allclose(found, measured_saliency(problem.value, theta), rtol=0, atol=1e-13 * scale)
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_the_curvature_of_one_weight_is_gauss_and_newtons(seed):
+    rng = np.random.default_rng(seed)
+    net, X, y = gc.MLP((3, 4, 3)), rng.standard_normal((5, 3)), rng.integers(0, 3, 5)
+    theta = rng.standard_normal(net.size)
+    diagonal = [net.hessian_vector(theta, unit, X, y)[i] for i, unit in enumerate(np.eye(net.size))]
+    outputs = net.outputs(theta, X)
+    p = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    active, behind = net.preactivations(theta, X)[0] > 0, net.unflatten(theta)[1][0]
+    # x² times the variance of J under p, a mean over rows: J is a row of the last weights where the unit is active.
+    variances = active * (p @ (behind**2).T - (p @ behind.T) ** 2)
+    expected = np.square(X).T @ variances / len(X)
+    np.testing.assert_allclose(diagonal[: expected.size], expected.ravel(), rtol=1e-9, atol=1e-12)
+    assert min(diagonal) > -1e-12
+
+
 def test_glass_is_the_mean_absolute_change_of_dense_hinges():
     rng = np.random.default_rng(31)
     normals, theta = rng.uniform(-2, 2, (500, 2)), np.array([1.6, -0.9])
@@ -291,3 +308,30 @@ def test_removal_length_neither_overflows_nor_vanishes(scale):
 def test_bad_arguments_of_the_length_are_refused(theta, sparsity, exception, message):
     with pytest.raises(exception, match=message):
         removal_length(theta, sparsity)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_signed_saliencies_lose_their_gain_beyond_twice_the_best_distance(n, seed):
+    """A quadratic that is curved along its gradient only: the sum of the saliencies promises a gain at any distance."""
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal(n)
+    direction /= np.linalg.norm(direction)
+    slope, curvature = rng.exponential(size=2) + 0.1
+    theta = rng.exponential(size=n) * np.sign(direction)  # each weight alone would lower the loss, to first order
+    problem = gc.Quadratic(curvature * np.outer(direction, direction))
+    linear = slope * direction - problem.gradient(theta)
+
+    def loss(point):
+        return problem.value(point) + linear @ point
+
+    for share in (0.3, 1.0, 3.0):
+        start = share * theta
+        moved = start @ direction  # how far the removal goes against the gradient
+        linear = slope * direction - problem.gradient(start)
+        change = loss(np.zeros(n)) - loss(start)
+        assert change == pytest.approx(-slope * moved + curvature * moved**2 / 2, rel=1e-9, abs=1e-12)
+        assert (change < 0) == (moved < 2 * slope / curvature)
+        assert pruning_saliency(start, gradient=slope * direction, terms="gradient").sum() == pytest.approx(
+            -slope * moved
+        )

@@ -132,6 +132,21 @@ def test_diagonal_is_told_from_row_sums_and_row_norms():
     assert (estimate.hessian_abs <= estimate.hessian_rms).all()
 
 
+@settings(deadline=None, max_examples=10)
+@given(st.integers(1, 6), st.integers(1, 4), seeds)
+def test_measures_of_the_hessian_are_in_order(n, samples, seed):
+    """|average of z∘Hz| ≤ average of |Hz| ≤ root of that of (Hz)², and the first two equal in dominated rows."""
+    hessian = dense_hessian(n, seed)
+    for dominated in (False, True):
+        if dominated:
+            hessian += np.diag(abs(hessian).sum(axis=1))
+        estimate = gc.estimate_curvature(gc.Quadratic(hessian).gradient, np.zeros(n), 0.1, samples, rng=seed)
+        rounding = 1e-12 * abs(hessian).sum(axis=1)
+        assert (abs(estimate.hessian_diagonal) <= estimate.hessian_abs + rounding).all()
+        assert (estimate.hessian_abs <= estimate.hessian_rms + rounding).all()
+    np.testing.assert_allclose(estimate.hessian_diagonal, estimate.hessian_abs, rtol=1e-11)
+
+
 def test_quadratic_has_no_glass():
     quadratic = gc.Quadratic(dense_hessian(6, seed=2), linear=np.ones(6))
     estimate = gc.estimate_curvature(quadratic.gradient, np.ones(6), 0.1, rng=0)

@@ -32,6 +32,19 @@ def test_smooth_losses_have_exponents_two_and_four():
     np.testing.assert_allclose(second.mean_square["all"], 9 * np.array(lengths) ** 4, rtol=1e-9)
 
 
+def test_an_integral_of_glass_has_exponent_three():
+    """As in the last layer: each coordinate is the value of hinges of its own, with a slope that diffuses."""
+    rng = np.random.default_rng(0)
+    offsets, signals = rng.uniform(-20, 20, (4000, 100)), rng.standard_normal((4000, 100))
+
+    def gradient(theta):
+        return np.sum(signals * np.maximum(theta[:, None] - offsets, 0), axis=1)
+
+    fit = gc.variation_exponent(gradient, np.zeros(4000), [1.0, 2.0, 4.0], samples=2, rng=1)
+    # Over fresh hinges the exponent has the standard deviation 0.018.
+    assert fit.exponent["all"] == pytest.approx(3, abs=0.2)
+
+
 def test_exponents_are_separate_for_each_group():
     hinges = gc.RandomHinges(20, 4000, half_width=30.0, rng=0)
     groups = {"glass": slice(0, 20), "smooth": np.array([20, 21])}

@@ -108,6 +108,24 @@ def test_the_variance_of_few_crossings_is_that_of_any_nodes(nodes):
     assert densities.var() == pytest.approx(2 / r + excess, rel=0.1)
 
 
+def widened_variance(nodes, crossings):
+    r = len(nodes) - 2
+    return 2 * float(np.sum(concentrate(np.full((1, r), 1 / r), nodes, crossings, np.ones(1)) ** 2))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(0.05, 1), min_size=3, max_size=12), st.floats(100, 1e5))
+def test_equal_spacing_and_the_stated_number_of_nodes_are_best(spacings, on_the_line):
+    """With κ = 9 on a line with so many boundaries: 2/(m − 1) + κ/N, and least m times it at m = 1 + sqrt(2N/κ)."""
+    m, nodes = len(spacings), np.concatenate([[0.0], np.cumsum(spacings)])
+    equal = widened_variance(np.arange(m + 1.0), on_the_line / m)
+    assert equal == pytest.approx(2 / (m - 1) + 9 / on_the_line, rel=1e-9)
+    assert equal <= widened_variance(nodes, on_the_line / nodes[-1]) * (1 + 1e-9)
+    best = int(1 + np.sqrt(2 * on_the_line / 9))
+    costs = [k * widened_variance(np.arange(k + 1.0), on_the_line / k) for k in range(best - 1, best + 3)]
+    assert np.argmin(costs) in (1, 2)  # the integers next to the best number
+
+
 def test_no_crossings_leave_a_single_chi_square_number():
     widened = concentrate(np.full((2, 4), 0.25), KERNEL.nodes, 0.0, np.ones(2))
     np.testing.assert_allclose(np.sort(widened, axis=1), [[0, 0, 0, 1]] * 2, atol=1e-15)

@@ -554,6 +554,19 @@ def test_equal_slopes_jump_by_nothing():
     assert not found.variation().any()
 
 
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(seed=st.integers(0, 2**32 - 1), slope=st.floats(-2, 2))
+def test_with_one_hidden_layer_jumps_grow_with_the_jump_of_the_slope(seed, slope):
+    net, theta, direction, X, y, distance = example(seed, Linear(), depth=1)
+    direction[net.groups["layer2"]] = 0  # the signals stay what they are
+    relu, leaky = (
+        gc.trace_crossings(gc.MLP(net.layers, kind, Linear()), theta, direction, X, y, distance)
+        for kind in ("relu", leaky_relu(slope))
+    )
+    np.testing.assert_allclose(leaky.jumps(), (1 - slope) * relu.jumps(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(leaky.density(), (1 - slope) ** 2 * relu.density(), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("hidden", "distance"), [(6, 1000.0), (8, 100.0), (12, 10.0)])
 def test_early_crossings_on_long_lines_through_deep_networks_are_found(hidden, distance):
     """The terms of high powers are huge at the end of such a line and must not hide what happens at its start."""

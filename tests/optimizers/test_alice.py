@@ -440,6 +440,17 @@ def test_averages_are_plain_means_during_the_warm_up():
 
 
 @pytest.mark.parametrize("quick_steps", [0, 1, 3, 6])
+def test_the_curvature_of_the_warm_up_is_forgotten_slowly(quick_steps):
+    # A loss whose curvature is 1 in the warm-up and 0 afterwards: C is the weight of the warm-up.
+    optimizer, period, weight = gc.Alice([1.0], LR, quick_steps=quick_steps, rng=0), quick_steps + 1, 1.0
+    for step in range(1, 1 + round(1 / (period * 0.001))):
+        optimizer.step(lambda theta, h=float(step <= 10): (0.0, h * theta))
+        weight *= 1 - 1 / step if step > 10 and step % period == 0 else 1
+        np.testing.assert_allclose(optimizer.state["curvature"], weight, rtol=1e-9)
+    assert weight == pytest.approx((10 / step) ** (1 / period), rel=0.07)
+
+
+@pytest.mark.parametrize("quick_steps", [0, 1, 3, 6])
 def test_full_steps_take_three_gradients_and_quick_steps_one(quick_steps):
     optimizer = gc.Alice(THETA0, LR, quick_steps=quick_steps, rng=0)
     spy = Spy(smooth)
