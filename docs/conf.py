@@ -1,6 +1,7 @@
 """Sphinx configuration. The site builds and reads without a network: formulas are drawn by a local MathJax."""
 
 import re
+import sys
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,13 +9,12 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst.states import Inliner
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxRole
 
 import glasscurv
 
-HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+from figure_style import STYLE
+from references import citations
 
 project = "glasscurv"
 author = "The glasscurv developers"
@@ -25,9 +25,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
+    "measured",
+    "site_checks",
+    "statements",
 ]
 exclude_patterns = ["_build", "gallery"]
 nitpicky = True
@@ -46,15 +51,25 @@ autodoc_mock_imports = [name for name in ("jax", "optax") if find_spec(name) is 
 autosummary_generate = False
 default_role = "autolink"
 numpydoc_show_class_members = False
+# A summary may say it all (ES01). Examples and what to see also are asked of functions and classes (site_checks), but
+# not of their methods.
+numpydoc_validation_checks = {"all", "ES01", "EX01", "SA01"}
 toc_object_entries_show_parents = "hide"
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 
 # One file of MathJax, with its glyphs inside it, so that pages opened from a disk show their formulas as well.
 mathjax_path = "tex-svg.js"
 mathjax3_config = {"tex": {"tags": "ams"}}
-html_static_path = [str(files("sphinx-mathjax-offline") / "static" / "mathjax" / mathjax_path)]
+html_static_path = ["_static", str(files("sphinx-mathjax-offline") / "static" / "mathjax" / mathjax_path)]
+html_css_files = ["site.css"]
+
+# Figures of the pages, drawn while the site is built.
+plot_formats = [("png", 200)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_rcparams = STYLE
 
 # The scripts of gallery/ run while the site is built and become the pages of examples/. Nothing in these depends on
 # when and where that was: no run times, no archives, which hold times of files.
@@ -65,6 +80,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "capture_repr": (),
     "image_srcset": ["2x"],
+    "reset_modules": ("matplotlib", "figure_style.apply"),
     "remove_config_comments": True,
     "download_all_examples": False,
     "min_reported_time": float("inf"),
@@ -77,13 +93,13 @@ html_title = "glasscurv"
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 7,
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"**": []}
+html_sidebars = {"index": []}
 
 
 def plain_bar(
@@ -101,28 +117,34 @@ def drop_archives(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = re.sub(archive, "", source[0])
 
 
-class TestFile(SphinxRole):
-    """A test's path, which must exist: a formula whose test was renamed or removed fails the build."""
+def link_theory(app: Sphinx, what: str, name: str, item: object, options: object, lines: list[str]) -> None:
+    """Make links of the sections and equations of the theory that a docstring cites."""
+    for k, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            parts = citations(line)
+            lines[k] = "".join(f":{role}:`{words} <{target}>`" if role else words for words, role, target in parts)
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        if not (HERE.parent / self.text).is_file():
-            logging.getLogger(__name__).warning("no test file %s", self.text, location=self.get_location())
-        return [nodes.literal(text=self.text)], []
 
-
-def check_api_page(app: Sphinx) -> None:
-    """Fail the build when a public name has no entry in api.md."""
-    entries = re.findall(
-        r"^\.\. (?:auto(?!summary)|py:)\w+:: (?:.*\.)?(\w+)$", (HERE / "api.md").read_text("utf-8"), re.MULTILINE
-    )
-    missing = sorted(set(glasscurv.__all__) - set(entries))
-    if missing:
-        raise ExtensionError(f"docs/api.md has no entry for {', '.join(missing)}")
+def keep_punctuation(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep what precedes and follows a formula on its line: browsers break lines on both sides of it."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent, k = formula.parent, formula.parent.index(formula)
+        before, after = parent[k - 1] if k else None, parent[k + 1] if k + 1 < len(parent) else None
+        opening = re.search(r"[(\[“‘]+$", before) if isinstance(before, nodes.Text) else None
+        closing = re.match(r"[.,;:!?)\]”’]+", after) if isinstance(after, nodes.Text) else None
+        if opening or closing:
+            joined = nodes.inline(classes=["joined"])
+            parent[k] = joined
+            joined += [nodes.Text(opening[0] if opening else ""), formula, nodes.Text(closing[0] if closing else "")]
+            if closing:
+                parent[k + 1] = nodes.Text(after[closing.end() :])
+            if opening:
+                parent[k - 1] = nodes.Text(before[: opening.start()])
 
 
 def setup(app: Sphinx) -> None:
-    """Add the bar, the role, the check and the omission to the build."""
+    """Add the bar, the omission, the links and the joined formulas to the build."""
     Inliner.dispatch["|"] = plain_bar
-    app.add_role("test", TestFile())
-    app.connect("builder-inited", check_api_page)
     app.connect("source-read", drop_archives)
+    app.connect("autodoc-process-docstring", link_theory, priority=600)  # after numpydoc
+    app.connect("doctree-read", keep_punctuation)
