@@ -5,7 +5,7 @@ Compress a network
 Which weights of a trained network can go, and how few bits do the others need? Both questions ask what a movement of
 the weights does to the loss. This example answers them with the glass and with the Hessian, measured at the length of
 the movement, and checks every answer: for single weights, for most weights at once, for rounding. The glass is a good
-guide in the first two and of no use in the third.
+guide in the first two and of no use in the third. The theory behind it is :doc:`section 9 </theory/compression>`.
 """
 
 # %%
@@ -31,12 +31,6 @@ from glasscurv.compression import (
     removal_length,
 )
 
-plt.rc("axes", grid=True)
-plt.rc("axes.spines", top=False, right=False)
-plt.rc("figure.constrained_layout", use=True)
-plt.rc("grid", alpha=0.3)
-plt.rc("legend", frameon=False)
-plt.rc("lines", linewidth=2)
 GREY, BLUE, ORANGE = "#6E6E6E", "#0072B2", "#D55E00"
 
 X, y, X_validation, y_validation = gc.data.load_digits()
@@ -92,7 +86,7 @@ CRITERIA = {
 some = np.random.default_rng(2).choice(weights, 500, replace=False)
 measured = abs(measured_saliency(loss, theta, some))
 
-figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.7), sharey=True)
+figure, axes = plt.subplots(3, 1, figsize=(5, 10), sharey=True)
 for ax, (name, (term, colour, marker)) in zip(axes, CRITERIA.items(), strict=True):
     predicted = pruning_saliency(theta, terms=term, **known)[some]
     ax.loglog(predicted, measured, marker, color=colour, ms=3.5, alpha=0.6, mew=0)
@@ -102,7 +96,7 @@ for ax, (name, (term, colour, marker)) in zip(axes, CRITERIA.items(), strict=Tru
         ax.axline((1e-8, 1e-8), (1e-4, 1e-4), c="black", lw=1.2, ls="--", label="predicted = measured")
         ax.set(xlim=(1e-9, 1e-2), ylim=(1e-9, 1e-2))
         ax.legend(loc="upper left")
-axes[0].set_ylabel("measured |change of the loss|")
+figure.supylabel("measured |change of the loss|")
 
 # %%
 # Curvature tells far better than magnitude which weights matter. The glass ranks them a little better than the Hessian
@@ -127,8 +121,8 @@ for name, (term, arrays) in ranked.items():
 # Most weights
 # ------------
 # Pruning removes most weights at once. That is a long movement, and what matters is curvature at its length, which
-# ``removal_length`` returns. One network proves little, so here are eight, pruned at once (left) and then trained for
-# five more epochs, in which ``optimizer.mask`` keeps at zero what was removed (right).
+# ``removal_length`` returns. One network proves little, so here are eight, pruned at once (above) and then trained for
+# five more epochs, in which ``optimizer.mask`` keeps at zero what was removed (below).
 
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 TUNED = 3  # the first of those that need fine-tuning
@@ -163,14 +157,14 @@ def mean_and_interval(values):
 
 panels = {"pruned at once": (at_once, 0), "and trained for 5 epochs": (trained, TUNED)}
 # sphinx_gallery_thumbnail_number = 2
-figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.9), sharey=True, width_ratios=(3, 2))
+figure, axes = plt.subplots(2, 1, figsize=(5, 7), sharex=True, sharey=True)
 for ax, (title, (found, first)) in zip(axes, panels.items(), strict=True):
     x = 100 * np.array(SPARSITIES[first:])
     for shift, (name, (_, colour, marker)) in zip((-0.4, 0, 0.4), CRITERIA.items(), strict=True):
         mean, interval = mean_and_interval(found[name])
         ax.errorbar(x + shift, mean, interval, color=colour, marker=marker, capsize=3, label=name)
-    ax.set(title=title, xlabel="weights removed (%)", xticks=x)
-axes[0].set_ylabel("accuracy (%)")
+    ax.set(title=title, ylabel="accuracy (%)")
+axes[1].set(xlabel="weights removed (%)", xticks=100 * np.array(SPARSITIES))
 axes[0].legend(loc="lower left", title="mean of 8 networks, 95 % interval")
 
 # %%
@@ -215,20 +209,20 @@ answers = {
     "glass": (along.glass, ORANGE, "o"),
 }
 
-figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.7), sharey=True)
+figure, axes = plt.subplots(3, 1, figsize=(5, 9.5), sharex=True, sharey=True)
 for g, (ax, (name, group)) in enumerate(zip(axes, groups.items(), strict=True)):
     changes = [loss(quantize(theta, bits, {name: group}).theta) - loss(theta) for bits in BITS]
     ax.semilogy(BITS, changes, "kD", ms=8, label="measured", zorder=3)
     for label, (table, colour, marker) in answers.items():
         ax.semilogy(BITS, table[g], color=colour, marker=marker, label=label)
-    ax.set(title=name, xlabel="bits per weight", xticks=BITS)
-axes[0].set_ylabel("change of the loss")
+    ax.set(title=name, ylabel="change of the loss")
+axes[2].set(xlabel="bits per weight", xticks=BITS)
 axes[0].legend()
 
 # %%
-# The Hessian comes within a factor of four of each single rounding, but only at the length of the rounding: at a tiny
-# one it misses most of what two bits do. The glass falls short of the truth, and the more so the finer the grid. It is
-# the size of a change of either sign, and rounding many weights at random averages over the signs; what is left of the
+# The Hessian comes within a factor of four of each single rounding that is drawn, but only at the length of the
+# rounding: at a tiny one it misses most of what two bits do. The glass falls short of the truth everywhere. It is the
+# size of a change of either sign, and rounding many weights at random averages over the signs; what is left of the
 # jumps on average is in the Hessian at that length.
 #
 # From these changes ``allocate_bits`` finds the best numbers of bits under a budget.
