@@ -192,4 +192,4 @@ def predict_loss_change(
 def _glass_change(delta: FloatArray, rho: FloatArray, model: Model) -> float:
     if choice(model, "model", ("coordinate", "independent")) == "coordinate":
         return GLASS_LOSS_COEFFICIENT * float(core.coordinate_sum(delta, rho))
-    return GLASS_LOSS_COEFFICIENT * math.sqrt(core.independent_sum(delta, rho))
+    return GLASS_LOSS_COEFFICIENT * float(core.independent_norm(delta, rho))

@@ -9,23 +9,33 @@ from glasscurv._typing import FloatArray
 
 
 @jit
+def coordinate_term(displacement: float, density: float) -> float:
+    """Return sqrt(ρ) |δ|^{3/2}."""
+    length = abs(np.float64(displacement))
+    return math.sqrt(density) * length * math.sqrt(length)
+
+
+@jit
 def coordinate_sum(displacement: FloatArray, density: FloatArray) -> float:
     """Σ sqrt(ρ_i) |δ_i|^{3/2} of equation (8a)."""
     total = 0.0
     for i in range(displacement.size):
-        length = abs(np.float64(displacement[i]))
-        total += math.sqrt(density[i]) * length * math.sqrt(length)
+        total += coordinate_term(displacement[i], density[i])
     return total
 
 
 @jit
-def independent_sum(displacement: FloatArray, density: FloatArray) -> float:
-    """Σ ρ_i |δ_i|³ of equation (8b)."""
+def independent_norm(displacement: FloatArray, density: FloatArray) -> float:
+    """Return sqrt(Σ ρ_i |δ_i|³) of equation (8b); in units of the largest term, so that no cube leaves the range."""
+    largest = 0.0
+    for i in range(displacement.size):
+        largest = max(largest, coordinate_term(displacement[i], density[i]))
+    if largest == 0.0 or largest == np.inf:
+        return largest
     total = 0.0
     for i in range(displacement.size):
-        length = abs(np.float64(displacement[i]))
-        total += density[i] * length * length * length
-    return total
+        total += (coordinate_term(displacement[i], density[i]) / largest) ** 2
+    return largest * math.sqrt(total)
 
 
 @jit
