@@ -13,6 +13,8 @@ bound, for all units of a layer at a time, excludes nearly all of them; it allow
 shortcut. A root is only sought in a polynomial that has been summed anew for its unit.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -190,6 +192,13 @@ def add_inputs(
 
 
 @jit
+def copy(values: NDArray[Any], target: NDArray[Any]) -> None:
+    """Write `values` where `target` begins; assigning to a slice takes the compiler seconds."""
+    for i in range(values.size):
+        target[i] = values[i]
+
+
+@jit
 def compose(inputs: FloatArray, layer: Layer, polynomials: FloatArray) -> None:
     """Write the polynomials of h(t) (W + t D) + b + t d.
 
@@ -199,9 +208,9 @@ def compose(inputs: FloatArray, layer: Layer, polynomials: FloatArray) -> None:
     weights, weight_change, biases, bias_change = layer
     powers, fan_in = inputs.shape
     polynomials[:] = 0.0
-    polynomials[0, : biases.size] = biases
+    copy(biases, polynomials[0])
     if len(polynomials) > powers:
-        polynomials[1, : biases.size] = bias_change
+        copy(bias_change, polynomials[1])
     pair, waiting = np.zeros((2, powers)), -1
     for i in range(fan_in):
         h = pair[int(waiting >= 0)]
@@ -312,8 +321,8 @@ def seek(
         return
     for j in candidates(polynomials, on, low, high, rounding):
         compose_unit(inputs, layer, j, p, p_noise)
-        polynomials[:, j] = p
-        noise[:, j] = p_noise
+        copy(p, polynomials[:, j])
+        copy(p_noise, noise[:, j])
         upcoming[j] = next_crossing(p, on[j], low, high, p_noise)
 
 
@@ -437,7 +446,7 @@ def trace_samples(
                         p = polynomials[event_layer, :n, event_unit]
                         add = switch_input(p, before, after, h[:, event_unit], switched[:n], present[:n], added[:n])
                     elif k == 0:
-                        h[0] = X[sample]
+                        copy(X[sample], h[0])
                         sizes[0, 0] = absolute_sum(h[0])
                     else:
                         for power in range(n):
@@ -469,7 +478,7 @@ def trace_samples(
             if event_layer < 0:
                 start = 0
                 for k in range(hidden):
-                    active[sample, start : start + widths[k + 1]] = on[k, : widths[k + 1]]
+                    copy(on[k, : widths[k + 1]], active[sample, start:])
                     start += widths[k + 1]
             if next_layer < 0:
                 break
@@ -524,16 +533,17 @@ def backpropagate(
     """
     hidden = widths.size - 2
     first = np.zeros(hidden + 1, np.int64)  # of each layer's units in `active`
-    first[1:] = np.cumsum(widths[1:-1])
+    for k in range(hidden):
+        first[k + 1] = first[k] + widths[k + 1]
     on = np.zeros(active.shape[1], np.bool_)
     delta, below = np.zeros(widths.max()), np.zeros(widths.max())
     sample = -1
     for e in range(len(events)):
         if events[e, 0] != sample:
             sample = int(events[e, 0])
-            on[:] = active[sample]
+            copy(active[sample], on)
         t, layer, unit = events[e, 1], int(events[e, 2]), int(events[e, 3])
-        delta[: widths[-1]] = gradients[e]
+        copy(gradients[e], delta)
         for k in range(hidden, layer + 1, -1):
             weights, weight_change, _, _ = parameters(theta, change, widths, k)
             for i in range(widths[k]):

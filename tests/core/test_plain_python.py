@@ -156,6 +156,7 @@ def crossing_cases():
     yield crossings.row_product, (*rng.normal(size=(2, 6)), 0.3, np.ones(6))
     widths = np.array([2, 6, 5, 4, 1])
     theta, change = rng.normal(size=(2, 18 + 35 + 24 + 5))
+    yield crossings.copy, (p, np.zeros(p.size + 1))
     yield crossings.parameters, (theta, change, widths, 1)
     largest = np.full((2, 4), 3.0)
     active = np.zeros((3, 15), np.bool_)
