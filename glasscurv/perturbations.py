@@ -332,12 +332,12 @@ class Sphere:
         Raises
         ------
         ValueError, TypeError
-            `p` is not a finite number, for n > 1.
+            `p` is not a finite number.
         """
-        n = self.dimension
+        n, power = self.dimension, number(p, "p")
         if n == 1:
             return 1.0
-        if number(p, "p") <= -1:
+        if power <= -1:
             return math.inf
         gammaln = scipy.special.gammaln
         logarithm = p / 2 * math.log(n) + gammaln((p + 1) / 2) + gammaln(n / 2) - gammaln((n + p) / 2)

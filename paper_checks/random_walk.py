@@ -139,9 +139,7 @@ def _sample(depth: int, rows: int, length: float, networks: int, rng: np.random.
         if depth > 1:
             pairs = _pairs(*_inputs_of_last_layer(net, theta, line, X))
         derivatives, (weights, _) = net.loss.derivative(net.outputs(theta, X), y), net.unflatten(theta)[-1]
-        signals = derivatives @ (weights.T @ weights)  # times φ they are Σ s_j s_k over the units
-        weighted = pairs.own[:, None] * derivatives, pairs.shared @ derivatives
-        terms.append([np.sum(signals * part) for part in weighted])
+        terms.append(_walk_and_drift(pairs, derivatives, weights))
         rates.append(pairs.rates.sum())
         product = net.hessian_vector(theta, line, X, y)
         by_coordinate = _squares(lambda point: net.value_and_grad(point, X, y)[1], theta, line, product, length * NODES)
@@ -190,6 +188,13 @@ def _pairs(x: Array, velocity: Array) -> Pairs:
     speeds = normals + variance * (velocity @ velocity.T - in_plane / determinant)
     shared = normals * speeds / (2 * np.pi * variance * np.sqrt(determinant))
     return Pairs(rates, rates * (squares + 1), shared)
+
+
+def _walk_and_drift(pairs: Pairs, derivatives: Array, weights: Array) -> tuple[float, float]:
+    """Return A and B, from φ (b, m) of every sample and the weights (units, m) out of the layer."""
+    signals = derivatives @ (weights.T @ weights)  # times φ they are Σ s_j s_k over the units
+    walk, drift = pairs.own[:, None] * derivatives, pairs.shared @ derivatives
+    return float(np.sum(signals * walk)), float(np.sum(signals * drift))
 
 
 def _growth_finding(sample: Sample) -> Finding:

@@ -7,10 +7,11 @@ above, so they are as alike as the φ, and nearly equal for samples of one class
 
 Source. Theory, section 1, which assumes independent signals of zero mean before equation (2). New here.
 
-Prediction. Zero for mean and correlations of different units; for a normal law the largest 1 % of the signals carry
-8.5 % of their squares. For pairs of one unit the correlation Σ φ·φ'/Σ ½(|φ|² + |φ'|²) over the same pairs, of all
-samples and of samples of one class, φ being backpropagated at the start of the line. After training w depends on φ and
-nothing is predicted.
+Prediction. Zero for mean and correlations of different units, which share about one part in the width at most: what
+each passes on to the other's loss derivative. For a normal law the largest 1 % of the signals carry 8.5 % of their
+squares. For pairs of one unit the correlation Σ φ·φ'/Σ ½(|φ|² + |φ'|²) over the same pairs, of all samples and of
+samples of one class, φ being backpropagated at the start of the line. After training w depends on φ and nothing is
+predicted.
 
 Measurement. Signals by `trace_crossings` on Rademacher lines of length 0.01 in digits MLPs, minibatches of 400. After
 training: few large signals carry most of the squares (the samples that are not yet recognised), and what one unit's
@@ -21,9 +22,9 @@ weights of a network are few; 0.02 for the correlation of one unit, as φ change
 on the scale of 1. After training: a share above 25 % and a correlation within a class below 0.5, averaged over networks
 because the squares of a few would outweigh the others.
 
-Limits. Signals are independent across units only. Those of one unit are alike at initialisation, on images of one class
-almost equal. After training they are less alike, but few and large: the largest 1 % carry most of the squares, where a
-normal law gives them 8.5 %.
+Limits. Signals are uncorrelated across units only. Those of one unit are alike at initialisation, on images of one
+class almost equal. After training they are less alike, but few and large: the largest 1 % carry most of the squares,
+where a normal law gives them 8.5 %.
 """
 
 import numpy as np

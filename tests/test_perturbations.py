@@ -174,6 +174,14 @@ def test_bad_sample_arguments_are_refused(law):
         law.sample(0, np.random.default_rng(0))
     with pytest.raises(TypeError, match="p must be a real number"):
         law.absolute_moment("1")
+    with pytest.raises(ValueError, match="p must be"):
+        law.absolute_moment(np.nan)
+
+
+def test_a_sphere_of_one_dimension_checks_the_power_as_well():
+    assert gc.Sphere(1).absolute_moment(-3) == 1
+    with pytest.raises(TypeError, match="p must be a real number"):
+        gc.Sphere(1).absolute_moment("1")
 
 
 def test_bad_parameters_are_refused():

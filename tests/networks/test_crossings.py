@@ -583,3 +583,75 @@ def test_early_crossings_on_long_lines_through_deep_networks_are_found(hidden, d
             size = np.repeat(abs(expected).reshape(3, hidden, 4).max(axis=2), 4, axis=1)
             clear = abs(expected) > 1e-9 * size
             np.testing.assert_array_equal(on[clear], expected[clear] > 0)
+
+
+def outgoing_weights(net, theta, weights):
+    """Parameters with these weights (units, outputs) out of the last hidden layer."""
+    changed = theta.copy()
+    changed[net.groups[f"layer{len(net.layers) - 1}"]][: weights.size] = weights.ravel()
+    return changed
+
+
+def unit_line(net, units, rng):
+    """A direction that moves only these units of the last hidden layer."""
+    direction = np.zeros(net.size)
+    weights, biases = net.unflatten(direction)[-2]
+    weights[:, units], biases[units] = rng.normal(size=(len(weights), len(units))), rng.normal(size=len(units))
+    return direction
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), loss=st.sampled_from(["cross_entropy", "mse"]), depth=st.integers(1, 2))
+def test_signals_of_one_unit_correlate_like_the_derivatives_above_it(seed, loss, depth):
+    """Section 1.3: E[s_j s_k] = τ φ_j·φ_k over the unit's outgoing weights.
+
+    The mean over ±sqrt(m τ) along m orthogonal axes is that of every law with the variance τ, for quadratic functions.
+    """
+    rng = np.random.default_rng(seed)
+    outputs, rows, unit, variance = 3, 12, 1, 0.7
+    net = gc.MLP((2, *(4,) * depth, outputs), leaky_relu(0.1) if seed % 2 else "relu", loss)
+    theta = net.initialize(rng) + 0.3 * rng.normal(size=net.size)
+    direction, X = unit_line(net, [unit], rng), rng.normal(size=(rows, 2))
+    y = rng.integers(0, outputs, rows) if loss == "cross_entropy" else rng.normal(size=(rows, outputs))
+    above, signals = net.unflatten(theta)[-1][0].copy(), []
+    axes = np.linalg.qr(rng.normal(size=(outputs, outputs)))[0] * np.sqrt(outputs * variance)
+    for above[unit] in (*axes, *-axes):
+        found = gc.trace_crossings(net, outgoing_weights(net, theta, above), direction, X, y, 1.0)
+        signals.append(found.signal)
+    above[unit] = rng.normal(size=outputs)  # at its kink the unit passes nothing on: any weights will do
+    theta = outgoing_weights(net, theta, above)
+    derivatives = [
+        net.loss.derivative(net.outputs(theta + t * direction, X), y)[sample]
+        for t, sample in zip(found.position, found.sample, strict=True)
+    ]
+    phi = np.reshape(derivatives, (-1, outputs))
+    np.testing.assert_allclose(np.mean(signals, axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.transpose(signals) @ signals / len(signals), variance * phi @ phi.T, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_signals_of_different_units_share_what_each_passes_to_the_other(seed):
+    """Section 1.3: for squared errors E[s_a s_b] = κ² m τ² h_b(x_a) h_a(x_b), over all signs of outgoing weights."""
+    rng = np.random.default_rng(seed)
+    units, outputs, rows = 3, 1 + seed % 2, 6
+    net = gc.MLP((2, units, outputs), "relu", "mse")
+    theta, direction = net.initialize(rng) + 0.3 * rng.normal(size=net.size), unit_line(net, [0, 1], rng)
+    X, y = rng.normal(size=(rows, 2)), rng.normal(size=(rows, outputs))
+    signals = []
+    for signs in np.ndindex((2,) * (units * outputs)):
+        weights = 2.0 * np.reshape(signs, (units, outputs)) - 1
+        found = gc.trace_crossings(net, outgoing_weights(net, theta, weights), direction, X, y, 1.0)
+        signals.append(found.signal)
+    passed = np.reshape(  # what every unit passes on where each boundary is met, on its sample
+        [
+            np.maximum(net.preactivations(theta + t * direction, X[[sample]])[0][0], 0)
+            for t, sample in zip(found.position, found.sample, strict=True)
+        ],
+        (-1, units),
+    )
+    slope = float(net.loss.derivative(np.ones((rows, outputs)), np.zeros((rows, outputs)))[0, 0])
+    products = np.transpose(signals) @ signals / len(signals)
+    different = found.unit[:, None] != found.unit
+    shared = slope**2 * outputs * passed[:, found.unit] * passed[:, found.unit].T
+    np.testing.assert_allclose(products[different], shared[different], atol=1e-9)
