@@ -8,9 +8,9 @@ Everything is imported on first use (SPEC 1 of Scientific Python), or at once if
 """
 
 import os
-from importlib import import_module
-from threading import RLock
 from typing import TYPE_CHECKING
+
+from glasscurv._imports import locked_import
 
 if TYPE_CHECKING or os.environ.get("EAGER_IMPORT"):
     from glasscurv import comparison, compression, data, schedules
@@ -149,15 +149,11 @@ _NAMES = {
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 if not TYPE_CHECKING:  # type checkers see the imports above, and nothing beyond them
-    # NumPy's import fails, for the whole process, where threads enter its modules at different places. What is imported
-    # under the lock looks no name up here, so that a thread which holds it never waits for one that wants it.
-    _LOCK = RLock()
 
     def __getattr__(name):
         if name not in _NAMES and name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        with _LOCK:
-            module = import_module(f"glasscurv.{_HOMES.get(name, name)}")
+        module = locked_import(f"glasscurv.{_HOMES.get(name, name)}")
         if name in _NAMES:
             return module
         value = globals()[name] = getattr(module, name)
