@@ -169,6 +169,22 @@ def test_chi_square_interval_is_exact_for_one_dense_line():
     assert abs(covered - 1900) <= critical_value() * np.sqrt(2000 * 0.95 * 0.05)
 
 
+def test_densities_that_differ_between_lines_add_three_times_their_variance():
+    """Normals (2, 1): one diagonal has three times the density of the other; one random line in each landscape."""
+    rng = np.random.default_rng(35)
+    toy = gc.RandomHinges(2, 1500, half_width=6.0, normals=np.tile([2.0, 1.0], (1500, 1)), rng=rng)
+    densities = [toy.density([1.0, sign])[0] for sign in (1, -1)]
+    mean, between = np.mean(densities), np.var(densities)
+    assert between == pytest.approx(mean**2 / 4, rel=1e-12)
+    estimates = []
+    for _ in range(30_000):
+        z = rng.choice([-1.0, 1.0], (1, 2))
+        estimates.append(2 * second_differences(toy.redraw(rng), z, 1.0)[0, 0] ** 2)
+    assert_mean_is(estimates, mean)
+    # 250 boundaries or more on a line: normal but for a hundredth.
+    assert_mean_is((np.array(estimates) - mean) ** 2, 2 * mean**2 + 3 * between, resolution=0.3)
+
+
 def second_differences(toy, directions, length):
     """d = ½(g₊ + g₋) − g₀ at 0 along many directions at once, one row a direction.
 
