@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -158,6 +160,27 @@ def test_noise_variance_of_the_average_is_the_steady_state_one(beta):
         average = beta * average + (1 - beta) * column
     # The start is forgotten: 0.9^(2·149) = 2e-14.
     assert_mean_is(average**2, averaged_noise_variance(beta, 1.7**2))
+
+
+@settings(deadline=None)
+@given(st.floats(0, 0.99), st.floats(0.1, 2), st.floats(0.1, 2), st.floats(0.1, 2))
+def test_noise_has_mean_zero_and_is_correlated_with_the_centre_that_it_moves(beta, lookahead, rate, curvature):
+    """All runs of five steps −aG on a parabola with noise ±1."""
+    noise = np.array(list(itertools.product((-1.0, 1.0), repeat=5)))
+    fraction = gc.exact_step_fraction(beta, lookahead)
+    centre = np.ones(len(noise))
+    average = curvature * centre
+    variance = product = 0.0
+    for new in noise.T:
+        ahead, centre = centre - lookahead * rate * average, centre - fraction * rate * average
+        average = beta * average + (1 - beta) * (curvature * ahead + new)
+        left = average - curvature * centre
+        product = beta * ((1 - fraction * rate * curvature) * product - fraction * rate * variance)
+        variance = beta**2 * variance + (1 - beta) ** 2
+        rounding = 1e-13 * (1 + abs(centre).max()) ** 2 * (1 + curvature)
+        assert left.mean() == pytest.approx(0, abs=rounding)
+        assert np.mean(left**2) == pytest.approx(variance, abs=rounding)
+        assert np.mean(centre * left) == pytest.approx(product, abs=rounding)
 
 
 def test_bad_arguments_are_refused():
