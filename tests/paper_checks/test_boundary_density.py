@@ -18,6 +18,16 @@ def test_in_the_first_layer_the_rate_integrates_to_the_law_of_a_quotient(inputs,
     assert rate * length == pytest.approx(chance, rel=1e-6)
 
 
+@settings(deadline=None)
+@given(inputs=st.integers(1, 100), square=st.floats(1e-4, 100), turn=st.floats(1e-3, 1))
+def test_the_rate_at_the_start_of_the_line_counts_short_ways(inputs, square, turn):
+    """Section 1.3: to ωt/π with ω at t = 0, up to a share of (ωt)²/3, however small the inputs are."""
+    omega = np.sqrt(inputs / 2 * (1 + 1 / square))
+    (rate,) = boundary_density._predicted((inputs, 1), np.array([square]), turn / omega, np.random.default_rng(0))
+    assert 1 - turn**2 / 3 <= rate * np.pi / omega + 1e-6
+    assert rate * np.pi / omega <= 1 + 1e-6
+
+
 def test_the_next_layer_follows_from_three_numbers():
     """Against layers of drawn weights, narrow and far along the line."""
     rng, fan_in, width, length, draws = np.random.default_rng(0), 5, 12, 0.8, 20_000
