@@ -134,6 +134,19 @@ def test_random_signs_exceed_the_independent_model_by_their_factor(share):
     assert ratio == pytest.approx(math.sqrt(2) * share**0.25, rel=6 * math.sqrt(4.9 / 1e5) / 2)
 
 
+@pytest.mark.parametrize("n", [4, 6, 10])
+def test_random_signs_along_one_normal_exceed_the_independent_model_in_the_root_mean_square_only(n):
+    """Section 10: the sum over boundaries varies like |a·z|³. For even n, E|Σz|³ = 2n E|Σz| as in the normal limit."""
+    toy = gc.RandomHinges(n, 3, half_width=100.0, normals=np.ones((3, n)), rng=0)
+    signs = all_signs(n)
+    rho = np.mean([toy.density(z) for z in signs], axis=0)
+    norm = math.sqrt(n)
+    directional = np.array([gc.directional_glass_change(norm, toy.directional_density(z / norm)) for z in signs])
+    independent = gc.expected_glass_change(np.ones(n), rho, "independent")
+    assert math.sqrt(np.mean(directional**2)) / independent == pytest.approx(math.sqrt(2), rel=1e-12)
+    assert np.mean(directional) < independent
+
+
 @settings(deadline=None)
 @given(finite, density)
 def test_all_models_agree_for_one_coordinate(d, rho):
@@ -272,20 +285,36 @@ def test_bound_7_holds_at_every_crossing_count(crossings):
 
 
 def test_gaussian_jumps_matter_to_bound_7():
-    """A single certain jump of fixed size exceeds c sqrt(ρ_u) t^{3/2}: bound (7) needs mixtures of Gaussians."""
-    t = 1.0
-    normals = np.ones((1, 1))
-    toy = gc.RandomHinges(1, 1, half_width=0.5, signals="rademacher", normals=normals, rng=0)
-    # From −½ to ½ the hinge is crossed for certain, at a uniform place: X = s U, E|X| = ½, Var X = 1/3.
-    rng = np.random.default_rng(26)
-    changes = np.empty(20_000)
-    for k in range(changes.size):
-        landscape = toy.redraw(rng)
-        changes[k] = landscape.value([0.5]) - landscape.value([-0.5])
-    assert_mean_is(abs(changes), 0.5, resolution=0.05)
+    """Of two hinges with y_2 = −y_1 one is crossed for certain: with jumps of one size (7) is too small."""
+    toy = gc.RandomHinges(1, 2, half_width=1.0, signals="rademacher", normals=np.ones((2, 1)), rng=0)
+    assert toy.covers([0.0], [1.0])
+    count = 1000
+    places = (np.arange(count) + 0.5) / count  # the midpoints are exact for |X|, which is linear in the place
+    changes = np.empty((2, count))
+    for side, sign in enumerate((1, -1)):
+        for k, place in enumerate(places):
+            toy.offsets = sign * np.array([place, -place])
+            start, slope = toy.value_and_grad([0.0])
+            changes[side, k] = toy.value([1.0]) - start - slope[0]
     rho = toy.directional_density([1.0])
-    assert abs(changes).mean() > gc.directional_glass_change(t, rho) * 1.05
-    assert abs(changes).mean() < math.sqrt(rho * t**3 / 3)
+    assert abs(changes).mean() == pytest.approx(0.5, rel=1e-12)
+    assert np.mean(changes**2) == pytest.approx(rho / 3 - 1 / (12 * count**2), rel=1e-12)  # of the midpoints
+    assert abs(changes).mean() > gc.directional_glass_change(1.0, rho) * 1.05
+    assert abs(changes).mean() < math.sqrt(rho / 3)
+
+
+@given(st.floats(1e-3, 1), st.floats(1e-3, 1), st.floats(0, 100))
+def test_bound_7_holds_for_independent_hinges_with_jumps_of_one_size(first, second, a):
+    """Two hinges with slopes q ≤ B = 1, and what the proof has for any number of them."""
+    small, large = sorted([first, second])
+    toy = gc.RandomHinges(1, 2, half_width=1.0, signals="rademacher", normals=[[large], [small]], rng=0)
+    assert toy.covers([0.0], [1.0])
+    one, other = large / 2, small / 2  # the probabilities of being crossed
+    # Both are crossed: X = ± qU ± q'V, with E|qU + q'V| = (q + q')/2 and E|qU − q'V| = (q − q')/2 + q'²/(3q).
+    both = (large + small**2 / (3 * large)) / 2
+    mean = one * (1 - other) * large / 2 + other * (1 - one) * small / 2 + one * other * both
+    assert mean <= gc.directional_glass_change(1.0, toy.directional_density([1.0]))
+    assert (1 + np.sinc(a / np.pi)) / 2 >= math.exp(-(a**2) / 12) - 1e-15
 
 
 def test_bad_arguments_are_refused():
