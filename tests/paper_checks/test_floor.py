@@ -1,7 +1,9 @@
 """The predictions of `floor`."""
 
+import mpmath
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.special import erf
 
 from paper_checks import floor
@@ -39,3 +41,22 @@ def test_local_minima_where_all_slopes_are_as_frequent(curvature):
     assert slope == pytest.approx(np.sum(jumps[jumps > 0] ** 2) / 20 / (rise + curvature), rel=0.02)
     if curvature == 0:
         assert slope == pytest.approx(np.mean(jumps**2) / (2 * np.mean(abs(jumps))), rel=0.02)
+
+
+def test_a_descent_ends_where_the_ladder_heights_say():
+    """Jumps ±1 and ±2, all alike, on slopes that are integers less a number uniform in (0, 1)."""
+    depth, jumps = 200, (-2, -1, 1, 2)
+    equations, landing = np.eye(depth + 1), np.zeros(depth + 1)  # the mean of the integer on which it lands above 0
+    for below in range(depth + 1):
+        for jump in jumps:
+            if jump > below:
+                landing[below] += (jump - below) / 4
+            else:
+                equations[below, min(below - jump, depth)] -= 1 / 4  # far below 0 the start does not matter
+    slope = np.linalg.solve(equations, landing)[-1] - 1 / 2
+    two = (3 - np.sqrt(5)) / 2  # P(H = 2): 1 − E z^H has the root of z² + 3z + 1 beyond the unit circle, and 1
+    assert slope == pytest.approx((1 + 3 * two) / (2 * (1 + two)), rel=1e-12)
+    assert slope < 0.94 * np.mean(np.square(jumps)) / (2 * np.mean(np.abs(jumps)))
+    normal = -float(mpmath.zeta(0.5)) / np.sqrt(2 * np.pi)
+    rest = quad(lambda x: np.log(-2 * np.expm1(-(x**2) / 2) / x**2) / x**2, 1e-3, np.inf)[0] - 1e-3 / 4
+    assert normal == pytest.approx(-rest / np.pi, rel=1e-6)  # Siegmund's integral for E H²/(2 E H)
