@@ -89,8 +89,8 @@ def directional_glass_change(distance: float, directional_density: float) -> flo
     r"""Return c sqrt(ρ_u) t^{3/2}, the expected absolute glass change of the loss along one direction.
 
     With X the glass part of the loss change after a distance t: E X = 0, Var X = ρ_u t³/3, and E|X| is at most this
-    value when X is a variance mixture of Gaussians (Gaussian jumps, any number of crossings), with equality in the
-    dense limit.
+    value when X is a variance mixture of Gaussians (Gaussian jumps, any number of crossings) or the boundaries are
+    independent (symmetric jumps of any law), with equality in the dense limit.
 
     Parameters
     ----------

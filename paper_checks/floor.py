@@ -1,10 +1,10 @@
 """How far the glass raises the loss from a minimum: what "floor" has to mean for c √ρ t^{3/2} to be the rise.
 
-Claim. The floor reading of (8) says that from a minimum the glass raises the loss by G = c √ρ_u t^{3/2} on average.
-How much it does raise it depends on what the start is the minimum of. If at the distance t the loss is not below the
-tangent at the start, G is exact. If the start is the lowest point of the whole stretch from −t to t, the rise goes
-like t^{3/2} too, and is 25 % larger than G. If the start is a local minimum along the line, as a line search or a
-descent finds it, the rise is positive but linear in t: G meets it after about two crossings and is too large beyond.
+Claim. The floor reading of (8) says that from a minimum the glass raises the loss by G = c √ρ_u t^{3/2} on average. How
+much it does raise it depends on what the start is the minimum of. If at the distance t the loss is not below the
+tangent at the start, G is exact. If the start is the lowest point of the whole stretch from −t to t, the rise goes like
+t^{3/2} too, and is 25 % larger than G. If the start is a local minimum along the line, the rise is positive but linear
+in t: G meets it after about two crossings and is too large beyond.
 
 Source. Theory, section 2, after equation (7): the paper's reading of (8). All that is quantitative here is new.
 

@@ -201,14 +201,15 @@ class CurvatureEstimate:
         boundaries and signals (another minibatch, another centre nearby) shares. How well the density at this very
         centre is known is another matter: see ``diagnostics.relative_error``.
 
-        With one direction and three nodes ρ̂/ρ ~ χ²(1). Several lines through one centre share the boundaries next to
-        it: their second differences correlate with 2 − sqrt(2) ≈ 0.586 where the directions are orthogonal and the
-        normals of the boundaries isotropic, so that ρ̂/ρ is the weighted sum of χ²₁ numbers in `chi_square_weights`.
-        More directions do not bring its relative variance below 0.69. The law holds where each perturbation crosses
-        many boundaries and the variation is normal; `dense` says whether that is so. A known number N of crossings
-        widens the law by the variance of a compound Poisson process, κ/(2N) for one line of nodes −1, 0, 1, with
-        κ = 9, up to the variance of a single χ²₁ number. The directions are taken to be Rademacher directions or
-        alike: the spread of ‖z‖ of other laws, with few parameters, is not counted.
+        With one direction and three nodes ρ̂/ρ ~ χ²(1), ρ being the density along it, which is that of all directions
+        where the normals of the boundaries are isotropic. Several lines through one centre share the boundaries next to
+        it: their second differences then correlate with 2 − sqrt(2) ≈ 0.586 where they are orthogonal, so that ρ̂/ρ is
+        the weighted sum of χ²₁ numbers in `chi_square_weights`. More directions do not bring its relative variance
+        below 0.69. The law holds where each perturbation crosses many boundaries and the variation is normal; `dense`
+        says whether that is so. A known number N of crossings widens the law by the variance of a compound Poisson
+        process, κ/(2N) for one line of nodes −1, 0, 1, with κ = 9, up to the variance of a single χ²₁ number. The
+        directions are taken to be Rademacher directions or alike: the spread of ‖z‖ of other laws, with few parameters,
+        is not counted.
         """
         tail = (1 - confidence_level(level)) / 2
         quantiles = [[mixture_quantile(row, p) for row in self.chi_square_weights] for p in (1 - tail, tail)]
