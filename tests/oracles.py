@@ -1,6 +1,7 @@
 """Slow, obvious rewrites of the theory, independent of the code under test."""
 
 import functools
+import itertools
 import math
 
 import mpmath
@@ -10,6 +11,11 @@ from scipy.special import log_softmax, softmax
 from glasscurv.core import crossings as core
 
 C = mpmath.sqrt(2 / (3 * mpmath.pi))
+
+
+def all_vectors(n, entries=(-1.0, 1.0)):
+    """All vectors of n such entries, one a row: by default all signs."""
+    return np.array(list(itertools.product(entries, repeat=n)))
 
 
 def two_sided_brownian_covariance(nodes, density, length):

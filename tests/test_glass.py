@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 import glasscurv as gc
+from tests.oracles import all_vectors
 from tests.statistics import assert_mean_is, critical_value
 
 finite = st.floats(-1e3, 1e3)
@@ -88,13 +89,9 @@ def test_a_movement_beyond_every_number_is_infinitely_dear(model):
     assert gc.expected_glass_change([1e300, 0.0], [1.0, 1.0], model) == math.inf
 
 
-def all_signs(n):
-    return 1.0 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
-
-
 def directional_over_coordinate(toy, delta):
     """(8c) over (8a), with the exact density of all movements by random signs."""
-    rho = np.mean([toy.density(z) for z in all_signs(toy.size)], axis=0)
+    rho = np.mean([toy.density(z) for z in all_vectors(toy.size)], axis=0)
     along = gc.directional_glass_change(float(np.linalg.norm(delta)), toy.directional_density(delta))
     return along / gc.expected_glass_change(delta, rho)
 
@@ -106,7 +103,7 @@ def test_the_coordinate_model_is_too_small_by_no_more_than_the_theorem_says(n, h
     normals = (1 + spread * rng.standard_normal((hinges, n))) * rng.exponential(size=(hinges, 1))
     toy = gc.RandomHinges(n, hinges, normals=normals, rng=rng)
     delta = 1 + spread * rng.standard_normal(n)
-    bound = math.sqrt(n / abs(all_signs(n).sum(axis=1)).mean())
+    bound = math.sqrt(n / abs(all_vectors(n).sum(axis=1)).mean())
     assert directional_over_coordinate(toy, delta) <= bound * (1 + 1e-9)
     assert directional_over_coordinate(toy, delta[0] * np.eye(n)[0]) <= 1 + 1e-9
 
@@ -115,7 +112,7 @@ def test_the_coordinate_model_is_too_small_by_no_more_than_the_theorem_says(n, h
 def test_aligned_normals_attain_the_bound_of_the_theorem(n):
     toy = gc.RandomHinges(n, 2, normals=[[1.0] * n, [-1.0] * n], rng=0)
     ratio = directional_over_coordinate(toy, np.ones(n))
-    assert ratio == pytest.approx(math.sqrt(n / abs(all_signs(n).sum(axis=1)).mean()))
+    assert ratio == pytest.approx(math.sqrt(n / abs(all_vectors(n).sum(axis=1)).mean()))
     assert ratio <= (2 * n) ** 0.25 * (1 + 1e-12)
 
 
@@ -138,7 +135,7 @@ def test_random_signs_exceed_the_independent_model_by_their_factor(share):
 def test_random_signs_along_one_normal_exceed_the_independent_model_in_the_root_mean_square_only(n):
     """Section 10: the sum over boundaries varies like |a·z|³. For even n, E|Σz|³ = 2n E|Σz| as in the normal limit."""
     toy = gc.RandomHinges(n, 3, half_width=100.0, normals=np.ones((3, n)), rng=0)
-    signs = all_signs(n)
+    signs = all_vectors(n)
     rho = np.mean([toy.density(z) for z in signs], axis=0)
     norm = math.sqrt(n)
     directional = np.array([gc.directional_glass_change(norm, toy.directional_density(z / norm)) for z in signs])
@@ -180,7 +177,7 @@ def test_increments_along_a_line_are_uncorrelated(n, share, seed):
     toy = gc.RandomHinges(n, 4, half_width=1.0, rng=rng)
     line = 2 * rng.standard_normal(n)
     increments = []
-    for signals in all_signs(4):
+    for signals in all_vectors(4):
         toy.signals = signals
         increments.append(np.diff([toy.gradient(t * line) for t in (0, share, 1)], axis=0))
     here, after = np.transpose(increments, (1, 2, 0))
@@ -382,7 +379,7 @@ def test_a_change_that_is_not_negative_has_the_mean_absolute_value_but_for_no_ch
     """All signs of the jumps of n boundaries, each of which is crossed with some probability."""
     rng = np.random.default_rng(seed)
     sizes, crossed = rng.exponential(size=n), rng.uniform(size=n)
-    signs = np.stack(np.meshgrid(*[[-1, 0, 1]] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    signs = all_vectors(n, (-1, 0, 1))
     probability = np.where(signs == 0, 1 - crossed, crossed / 2).prod(axis=1)
     change = signs @ sizes
     rises = change >= 0

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +5,7 @@ from hypothesis import strategies as st
 
 import glasscurv as gc
 from glasscurv.nesterov import averaged_noise_variance
+from tests.oracles import all_vectors
 from tests.statistics import assert_mean_is
 
 seeds = st.integers(0, 2**32 - 1)
@@ -166,7 +165,7 @@ def test_noise_variance_of_the_average_is_the_steady_state_one(beta):
 @given(st.floats(0, 0.99), st.floats(0.1, 2), st.floats(0.1, 2), st.floats(0.1, 2))
 def test_noise_has_mean_zero_and_is_correlated_with_the_centre_that_it_moves(beta, lookahead, rate, curvature):
     """All runs of five steps −aG on a parabola with noise ±1."""
-    noise = np.array(list(itertools.product((-1.0, 1.0), repeat=5)))
+    noise = all_vectors(5)
     fraction = gc.exact_step_fraction(beta, lookahead)
     centre = np.ones(len(noise))
     average = curvature * centre

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
 import glasscurv as gc
+from tests.oracles import all_vectors
 from tests.statistics import assert_mean_is, critical_value
 
 seeds = st.integers(0, 2**32 - 1)
@@ -53,7 +52,7 @@ def test_exact_densities_agree_with_one_another(n, hinges, seed):
 def test_rademacher_density_obeys_khintchine(n, hinges, seed):
     """Equation (4), with the average over all 2^n sign vectors."""
     toy = gc.RandomHinges(n, hinges, rng=seed)
-    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * n)).reshape(n, -1).T
+    signs = all_vectors(n)
     mean = np.mean([toy.density(z) for z in signs], axis=0)
     norms = np.linalg.norm(toy.normals, axis=1)
     upper = (norms * toy.signal_scale**2 / (2 * toy.half_width)) @ toy.normals**2
@@ -69,7 +68,7 @@ def test_rademacher_density_is_least_among_laws_of_one_mean_length(law):
     """By Jensen E|a·z| ≥ E|Σ_j a_j s_j E|z_j||: given E|z|, constant |z| contaminates least."""
     toy = gc.RandomHinges(4, 300, half_width=8.0, rng=0)
     rng = np.random.default_rng(1)
-    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * 4)).reshape(4, -1).T
+    signs = all_vectors(4)
     least = np.mean([toy.density(z) for z in signs], axis=0)
     samples = np.array([toy.density(law.sample(4, rng)) for _ in range(20_000)]) / law.absolute_moment(1)
     error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
@@ -81,9 +80,9 @@ def test_rademacher_density_is_least_among_laws_of_one_mean_length(law):
 def test_rademacher_has_the_least_density_under_either_normalisation(n, hinges, probability, ratio, seed):
     """All directions of a law with two magnitudes, 1 and `ratio`: Jensen's inequality, section 4."""
     toy = gc.RandomHinges(n, hinges, rng=seed)
-    z = np.array(list(itertools.product((-1.0, -ratio, ratio, 1.0), repeat=n)))
+    z = all_vectors(n, (-1.0, -ratio, ratio, 1.0))
     weights = np.prod(np.where(abs(z) == 1, probability, 1 - probability) / 2, axis=1)
-    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
+    signs = all_vectors(n)
     least = np.mean([toy.density(one) for one in signs], axis=0) * (1 - 1e-12)
     densities = np.array([toy.density(one) for one in z])
     assert (weights @ densities / (probability + (1 - probability) * ratio) >= least).all()
@@ -95,7 +94,7 @@ def test_rademacher_has_the_least_density_under_either_normalisation(n, hinges, 
 def test_sparse_directions_bracket_the_diagonal_and_the_row_sum(n, hinges, q, seed):
     """All 3^n directions with their probabilities: the bounds of section 4 for any q."""
     toy = gc.RandomHinges(n, hinges, rng=seed)
-    z = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=n)))
+    z = all_vectors(n, (-1.0, 0.0, 1.0))
     moves = z != 0
     probability = np.prod(np.where(moves, q / 2, 1 - q), axis=1)
     densities, matrix = np.array([toy.density(one) for one in z]), toy.density_matrix()
@@ -120,7 +119,7 @@ def test_gaussian_normals_give_a_diagonal_twice_the_rest():
 def test_on_average_over_signs_the_covariance_is_diagonal(n, seed):
     """A hinge for each of the 2^n signs of one normal: an average over them, for one moving coordinate and for all."""
     rng = np.random.default_rng(seed)
-    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * n)).reshape(n, -1).T
+    signs = all_vectors(n)
     toy = gc.RandomHinges(n, len(signs), normals=signs * rng.standard_normal(n), rng=rng)
     covariances = [toy.covariance(e) for e in np.eye(n)]
     covariances.append(sum(toy.covariance(z) for z in signs))

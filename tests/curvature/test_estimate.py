@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glasscurv as gc
+from tests.oracles import all_vectors
 from tests.statistics import assert_mean_is, critical_value
 
 seeds = st.integers(0, 2**32 - 1)
@@ -216,7 +217,7 @@ def landscapes(crossings, n, rng):
     half_width = 6 * np.sqrt(n)
     hinges = round(crossings * 2 * half_width / np.sqrt(2 * n / np.pi))
     toy = gc.RandomHinges(n, hinges, half_width=half_width, rng=rng)
-    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * n)).reshape(n, -1).T
+    signs = all_vectors(n)
     return toy, np.mean([toy.density(z) for z in signs], axis=0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import glasscurv as gc
 from glasscurv import _threads
 from glasscurv.networks import Loss, crossings, leaky_relu
-from tests.oracles import crossings_on_a_line, signals_on_a_line
+from tests.oracles import all_vectors, crossings_on_a_line, signals_on_a_line
 
 SLOW = numba.config.DISABLE_JIT  # plain Python: fewer examples
 EXAMPLES = 40 if SLOW else 100
@@ -586,7 +586,7 @@ def test_early_crossings_on_long_lines_through_deep_networks_are_found(hidden, d
 
 
 def outgoing_weights(net, theta, weights):
-    """Parameters with these weights (units, outputs) out of the last hidden layer."""
+    """Parameters with these weights out of the last hidden layer, unit after unit."""
     changed = theta.copy()
     changed[net.groups[f"layer{len(net.layers) - 1}"]][: weights.size] = weights.ravel()
     return changed
@@ -639,9 +639,9 @@ def test_signals_of_different_units_share_what_each_passes_to_the_other(seed):
     theta, direction = net.initialize(rng) + 0.3 * rng.normal(size=net.size), unit_line(net, [0, 1], rng)
     X, y = rng.normal(size=(rows, 2)), rng.normal(size=(rows, outputs))
     signals = []
-    for signs in np.ndindex((2,) * (units * outputs)):
-        weights = 2.0 * np.reshape(signs, (units, outputs)) - 1
-        found = gc.trace_crossings(net, outgoing_weights(net, theta, weights), direction, X, y, 1.0)
+    for weights in all_vectors(units * outputs):
+        theta = outgoing_weights(net, theta, weights)
+        found = gc.trace_crossings(net, theta, direction, X, y, 1.0)
         signals.append(found.signal)
     passed = np.reshape(  # what every unit passes on where each boundary is met, on its sample
         [
